@@ -34,7 +34,7 @@ static int open_buffer(uint32_t id, uint64_t size_bytes, unsigned flags, int *re
         return r < 0 ? CDM_EXIT_RUN_FAILED : 0;
 }
 
-static int run(char **command, int fd)
+static int buffer_exec(char **command, int fd)
 {
         char number[16];
 
@@ -65,5 +65,5 @@ int verb_buffer(const Args *args)
                 return CDM_EXIT_RUN_FAILED;
         }
         int status = open_buffer(id, size.value, flags, &fd);
-        return status != 0 ? status : run(args->command, fd);
+        return status != 0 ? status : buffer_exec(args->command, fd);
 }

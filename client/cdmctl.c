@@ -175,7 +175,7 @@ static int too_few(const Verb *v, const Args *a)
                            v->usage);
 }
 
-static int too_many(const Verb *v, const Args *a)
+static int command_too_many(const Verb *v, const Args *a)
 {
         const char *word = a->positional[v->max_args];
 
@@ -193,7 +193,7 @@ static int check_line(const Verb *v, const Args *a)
         if (misplaced)
                 return usage_error("`cdmctl %s` has no option --%s", v->name, misplaced);
         if (v->max_args >= 0 && a->n_positional > v->max_args)
-                return too_many(v, a);
+                return command_too_many(v, a);
         if (a->n_positional < v->min_args)
                 return too_few(v, a);
         if (*a->root && !a->offline && v->run != verb_check && v->run != verb_cdi)
@@ -225,7 +225,7 @@ static int help_word(const Args *a)
         return CDM_EXIT_DONE;
 }
 
-static int dispatch(const char *name, const Args *a)
+static int command_dispatch(const char *name, const Args *a)
 {
         const Verb *v = find_verb(name ? name : "status");
 
@@ -278,7 +278,7 @@ int main(int argc, char **argv)
         else if (args_given(&args, OPTION_HELP) && !verb)
                 help_all();
         else
-                status = dispatch(verb, &args);
+                status = command_dispatch(verb, &args);
         args_clear(&args);
         return flush_output(status);
 }

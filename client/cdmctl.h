@@ -28,9 +28,6 @@ typedef struct Verb {
 int fail(int status, const char *format, ...) _printf_(2, 3);
 /* Likewise, for messages that are no failure. */
 void note(const char *format, ...) _printf_(1, 2);
-/* True if the signal is ignored, as SIGHUP is under nohup(1): cdmctl must then not wait for it either, because
- * the kernel queues an ignored signal that is blocked. */
-bool signal_is_ignored(int n);
 /* As fail(), with a hint at the verb's --help; returns CDM_EXIT_USAGE. */
 int usage_error(const char *format, ...) _printf_(1, 2);
 

@@ -26,7 +26,7 @@ static void print_message(const ConfMessage *m)
         fprintf(stderr, "%s%s\n", clean ? clean : m->file, m->severity == CONF_WARNING ? " (warning)" : "");
 }
 
-static void print_json(const ConfMessages *messages, JsonMode mode)
+static void check_print_json(const ConfMessages *messages, JsonMode mode)
 {
         Json j = JSON_WRITER(stdout, mode);
 
@@ -52,17 +52,17 @@ static void print_json(const ConfMessages *messages, JsonMode mode)
         json_finish(&j);
 }
 
-static int tell(const ConfMessages *messages, const TableStyle *style)
+static int check_tell_result(const ConfMessages *messages, const TableStyle *style)
 {
         if (style->json != JSON_OFF)
-                print_json(messages, style->json);
+                check_print_json(messages, style->json);
         for (size_t i = 0; style->json == JSON_OFF && i < messages->n_messages; i++)
                 print_message(&messages->messages[i]);
         return conf_messages_have_errors(messages) ? CDM_EXIT_FAILED : CDM_EXIT_DONE;
 }
 
 /* Adds the warnings of `cdmctl status` that follow from these nodes and files. */
-static int advise(const Topology *topology, const PoolSet *pools, ConfMessages *messages)
+static int check_advise(const Topology *topology, const PoolSet *pools, ConfMessages *messages)
 {
         for (Fact f = 0; f < _FACT_MAX; f++) {
                 _cleanup_free_ char *text = NULL;
@@ -98,10 +98,10 @@ static int check_pools(const char *root, const Config *config, ConfMessages *mes
         if (r < 0)
                 return fail(CDM_EXIT_FAILED, "%s", error ? error : strerror(-r));
         *ret_n_pools = pools->n_pools; /* the default pool has no file */
-        return advise(topology, pools, messages);
+        return check_advise(topology, pools, messages);
 }
 
-static const char *plural(size_t n)
+static const char *check_plural(size_t n)
 {
         return n == 1 ? "" : "s";
 }
@@ -141,11 +141,11 @@ static int check_all(const Args *args)
         int status = 0;
         if (config && !conf_messages_have_errors(&messages))
                 status = check_pools(args->root, config, &messages, &n_pools);
-        int told = tell(&messages, &args->style);
+        int told = check_tell_result(&messages, &args->style);
         status = told != 0 ? told : status;
         if (status == 0 && config && args->style.json == JSON_OFF)
-                printf("ok: %zu pool%s, %zu rule%s\n", n_pools, plural(n_pools), config->n_rules,
-                       plural(config->n_rules));
+                printf("ok: %zu pool%s, %zu rule%s\n", n_pools, check_plural(n_pools), config->n_rules,
+                       check_plural(config->n_rules));
         return r < 0 ? CDM_EXIT_FAILED : status;
 }
 
@@ -158,9 +158,9 @@ static int check_files(const Args *args)
         if (r < 0 && r != -EBADMSG)
                 return fail(CDM_EXIT_FAILED, "cannot read the files: %s", strerror(-r));
 
-        int status = tell(&messages, &args->style);
+        int status = check_tell_result(&messages, &args->style);
         if (r == 0 && status == 0 && args->style.json == JSON_OFF)
-                printf("ok: %zu file%s\n", n, plural(n));
+                printf("ok: %zu file%s\n", n, check_plural(n));
         return r < 0 ? CDM_EXIT_FAILED : status;
 }
 

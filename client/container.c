@@ -107,7 +107,7 @@ static bool is_wanted(const Search *s, const char *cgroup, const Container *c)
         return strncmp(c->id, s->id, strlen(s->id)) == 0;
 }
 
-static int keep(Search *s, const char *cgroup, const Container *c)
+static int container_keep(Search *s, const char *cgroup, const Container *c)
 {
         Found *found = reallocarray(s->found, s->n_found + 1, sizeof(*found));
 
@@ -120,7 +120,7 @@ static int keep(Search *s, const char *cgroup, const Container *c)
 
 /* cgroup: the path of dirfd, "" for the root. Takes ownership of dirfd. A cgroup that cannot be opened was
  * removed meanwhile. */
-static int walk(Search *s, int dirfd, const char *cgroup)
+static int container_walk(Search *s, int dirfd, const char *cgroup)
 {
         DIR *dir = dirfd < 0 ? NULL : fdopendir(dirfd);
         const struct dirent *e;
@@ -141,9 +141,10 @@ static int walk(Search *s, int dirfd, const char *cgroup)
                         path = NULL;
                         r = -ENOMEM;
                 } else if (!container_of_cgroup(path, &c, NULL))
-                        r = walk(s, openat(dirfd, e->d_name, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), path);
+                        r = container_walk(s, openat(dirfd, e->d_name, O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW),
+                                           path);
                 else if (is_wanted(s, path, &c))
-                        r = keep(s, path, &c);
+                        r = container_keep(s, path, &c);
         }
         closedir(dir);
         return r;
@@ -163,7 +164,7 @@ static int look_for_id(Search *s, const char *id)
         int fd = open(top, O_DIRECTORY | O_CLOEXEC);
         if (fd < 0 && errno != ENOENT)
                 return fail(CDM_EXIT_FAILED, "cannot look for containers in %s: %s", top, strerror(errno));
-        return walk(s, fd, "") < 0 ? fail(CDM_EXIT_FAILED, "out of memory") : 0;
+        return container_walk(s, fd, "") < 0 ? fail(CDM_EXIT_FAILED, "out of memory") : 0;
 }
 
 static int fail_ambiguous(const Search *s)
@@ -228,7 +229,7 @@ static char *read_output(int fd)
 
 /* Runs a command without a shell, and captures its output in memory files. *ret_status: as from wait().
  * -ENOENT: the command is not in PATH. */
-static int run_command(const char *const *argv, char **ret_out, char **ret_err, int *ret_status)
+static int container_run_command(const char *const *argv, char **ret_out, char **ret_err, int *ret_status)
 {
         posix_spawn_file_actions_t actions;
         int out = memfd_create("out", MFD_CLOEXEC), err = memfd_create("err", MFD_CLOEXEC), r = ENOMEM;
@@ -280,7 +281,7 @@ typedef struct Asked {
         char *complaints; /* the errors of the runtimes that found none */
 } Asked;
 
-static int complain(Asked *a, const char *command, const char *text)
+static int container_complain(Asked *a, const char *command, const char *text)
 {
         _cleanup_free_ char *old = TAKE_PTR(a->complaints);
         size_t n = strlen(text);
@@ -294,7 +295,7 @@ static int complain(Asked *a, const char *command, const char *text)
         return 0;
 }
 
-static int ask(Asked *a, const char *const *pattern, const char *word)
+static int container_ask(Asked *a, const char *const *pattern, const char *word)
 {
         _cleanup_free_ char *regex = name_as_regex(word), *out = NULL, *err = NULL;
         const char *argv[ARRAY_SIZE(commands[0].argv)] = { NULL };
@@ -306,16 +307,16 @@ static int ask(Asked *a, const char *const *pattern, const char *word)
                 argv[i] = strcmp(pattern[i], "%s") == 0   ? word
                           : strcmp(pattern[i], "%r") == 0 ? regex
                                                           : pattern[i];
-        int r = run_command(argv, &out, &err, &status);
+        int r = container_run_command(argv, &out, &err, &status);
         if (r == -ENOENT)
                 return 0;
         a->n_runtimes++;
         if (r < 0)
-                return complain(a, argv[0], strerror(-r));
+                return container_complain(a, argv[0], strerror(-r));
         if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-                return complain(a, argv[0], *err ? err : "failed and did not say why");
+                return container_complain(a, argv[0], *err ? err : "failed and did not say why");
         if (keep_ids(out, a->ids, &a->n_ids) < 0)
-                return complain(a, argv[0], "its output is not a container's id");
+                return container_complain(a, argv[0], "its output is not a container's id");
         return 0;
 }
 
@@ -341,7 +342,7 @@ static int look_for_name(Search *s)
         for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(commands); i++)
                 if (s->runtime == _CONTAINER_RUNTIME_MAX || s->runtime == commands[i].runtimes[0] ||
                     s->runtime == commands[i].runtimes[1])
-                        r = ask(&a, commands[i].argv, s->word);
+                        r = container_ask(&a, commands[i].argv, s->word);
         if (r < 0)
                 status = fail(CDM_EXIT_FAILED, "out of memory");
         else if (a.n_ids == 0)

@@ -5,32 +5,28 @@
  * interrupted. */
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-event.h>
 #include <unistd.h>
 
 #include "client/bus-client.h"
 #include "client/cdmctl.h"
 #include "client/progress.h"
 #include "client/text.h"
+#include "client/wait.h"
 #include "policy/cdm-names.h"
 #include "policy/nodeset.h"
 #include "policy/size.h"
 
-DEFINE_CLEANUP(sd_event, sd_event_unref);
-
 typedef struct Drain {
         sd_bus *bus;
-        sd_event *event;
+        BusWait wait;
         uint32_t node;
         char path[64];
         uint64_t total_bytes;
         bool show_progress;
         Progress progress;
-        int interrupted;
         int status;
         sd_bus_message *reply;
 } Drain;
@@ -46,7 +42,7 @@ static int parse_node(const char *text, uint32_t *ret)
         return 0;
 }
 
-static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_)
+static int drain_on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_)
 {
         const sd_bus_error *e = sd_bus_message_get_error(m);
         Drain *d = userdata;
@@ -62,53 +58,22 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unus
                         d->node, d->node);
         else
                 d->status = client_fail(e, -sd_bus_error_get_errno(e));
-        return sd_event_exit(d->event, 0);
+        wait_stop(&d->wait);
+        return 0;
 }
 
-static int on_timer(sd_event_source *s, uint64_t usec _unused_, void *userdata)
+static void drain_show_progress(void *userdata)
 {
         Drain *d = userdata;
         uint64_t used;
         char what[48];
 
         if (sd_bus_get_property_trivial(d->bus, CDM_BUS_NAME, d->path, CDM_INTERFACE_NODE, "Used", NULL, 't',
-                                        &used) >= 0) {
-                d->total_bytes = used > d->total_bytes ? used : d->total_bytes;
-                snprintf(what, sizeof(what), "draining node %u", d->node);
-                progress_show(&d->progress, what, used, d->total_bytes);
-        }
-        (void)sd_event_source_set_time_relative(s, PROGRESS_USEC);
-        return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
-}
-
-static int on_signal(sd_event_source *s _unused_, const struct signalfd_siginfo *si, void *userdata)
-{
-        Drain *d = userdata;
-
-        d->interrupted = (int)si->ssi_signo;
-        return sd_event_exit(d->event, 0);
-}
-
-static int watch(Drain *d)
-{
-        static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-        sigset_t mask;
-
-        int r = sd_event_new(&d->event);
-        if (r >= 0)
-                r = sd_bus_attach_event(d->bus, d->event, SD_EVENT_PRIORITY_NORMAL);
-        if (r >= 0 && d->show_progress)
-                r = sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, PROGRESS_USEC, 0, on_timer,
-                                               d);
-        sigemptyset(&mask);
-        for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(signals); i++) {
-                if (signal_is_ignored(signals[i]))
-                        continue;
-                sigaddset(&mask, signals[i]);
-                sigprocmask(SIG_BLOCK, &mask, NULL);
-                r = sd_event_add_signal(d->event, NULL, signals[i], on_signal, d);
-        }
-        return r;
+                                        &used) < 0)
+                return;
+        d->total_bytes = used > d->total_bytes ? used : d->total_bytes;
+        snprintf(what, sizeof(what), "draining node %u", d->node);
+        progress_show(&d->progress, what, used, d->total_bytes);
 }
 
 /* No timeout: pages move as slowly as Bandwidth= says. */
@@ -116,7 +81,7 @@ static int call_and_wait(Drain *d)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 
-        int r = watch(d);
+        int r = wait_begin(&d->wait, d->bus, d->show_progress ? drain_show_progress : NULL, d);
         if (r >= 0)
                 r = sd_bus_message_new_method_call(d->bus, &m, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
                                                    "DrainNode");
@@ -125,30 +90,22 @@ static int call_and_wait(Drain *d)
         if (r >= 0)
                 r = sd_bus_message_set_allow_interactive_authorization(m, isatty(STDIN_FILENO));
         if (r >= 0)
-                r = sd_bus_call_async(d->bus, NULL, m, on_reply, d, UINT64_MAX);
+                r = sd_bus_call_async(d->bus, NULL, m, drain_on_reply, d, UINT64_MAX);
         if (r >= 0)
-                r = sd_event_loop(d->event);
-        sd_bus_detach_event(d->bus);
-        d->event = sd_event_unref(d->event);
+                r = wait_loop(&d->wait);
+        wait_end(&d->wait);
         if (r < 0)
                 return client_fail(NULL, r);
         return d->status;
 }
 
-/* Dies of the signal, so that a shell notices and also stops its script. */
-static int tell_interrupted(Drain *d)
+static int drain_die(Drain *d)
 {
-        sigset_t mask;
-
         progress_clear(&d->progress);
         note("interrupted; node %u stays drained and its pages continue to move; `cdmctl who %u` shows what "
              "is left",
              d->node, d->node);
-        (void)signal(d->interrupted, SIG_DFL);
-        (void)raise(d->interrupted);
-        sigemptyset(&mask);
-        sigaddset(&mask, d->interrupted);
-        sigprocmask(SIG_UNBLOCK, &mask, NULL);
+        wait_die(&d->wait);
         return CDM_EXIT_FAILED;
 }
 
@@ -179,7 +136,7 @@ static int print_holders(sd_bus_message *m, Json *j)
         return r;
 }
 
-static int print_json(const Drain *d, uint64_t moved, uint64_t evicted, uint64_t left, JsonMode mode)
+static int drain_print_json(const Drain *d, uint64_t moved, uint64_t evicted, uint64_t left, JsonMode mode)
 {
         Json j = JSON_WRITER(stdout, mode);
 
@@ -208,7 +165,7 @@ static int print_result(const Drain *d, JsonMode mode)
 
         int r = sd_bus_message_read(d->reply, "ttt", &moved, &evicted, &left);
         if (r >= 0 && mode != JSON_OFF)
-                r = print_json(d, moved, evicted, left, mode);
+                r = drain_print_json(d, moved, evicted, left, mode);
         else if (r >= 0 && left > 0) {
                 printf("%s could not be moved off node %u:\n", size_format(left, size), d->node);
                 r = print_holders(d->reply, NULL);
@@ -236,8 +193,8 @@ int verb_drain(const Args *args)
         d.bus = bus;
         snprintf(d.path, sizeof(d.path), CDM_PATH_NODE "/%u", d.node);
         status = call_and_wait(&d);
-        if (d.interrupted != 0)
-                status = tell_interrupted(&d);
+        if (d.wait.signal != 0)
+                status = drain_die(&d);
         else if (status == 0)
                 status = print_result(&d, args->style.json);
         sd_bus_message_unref(d.reply);

@@ -57,7 +57,7 @@ static void write_line(const char *label, const char *text)
         text_wrap(stdout, clean ? clean : TEXT_REPLACEMENT, 10, text_terminal_width());
 }
 
-static void print_human(const Answer *a)
+static void explain_print_human(const Answer *a)
 {
         char list[NODESET_STR_MAX], size[SIZE_STR_MAX], bytes[32];
         NodeSet nodes = NODESET_EMPTY;
@@ -80,7 +80,7 @@ static void print_human(const Answer *a)
         puts(a->n_shares > 1 ? ")" : "");
 }
 
-static void print_json(const Answer *a, JsonMode mode)
+static void explain_print_json(const Answer *a, JsonMode mode)
 {
         Json j = JSON_WRITER(stdout, mode);
 
@@ -108,14 +108,14 @@ static void print_json(const Answer *a, JsonMode mode)
         json_finish(&j);
 }
 
-static int tell(const Answer *a, const TableStyle *style)
+static int explain_tell(const Answer *a, const TableStyle *style)
 {
         if (!a->verdict || !a->reason || !a->policy)
                 return fail(CDM_EXIT_FAILED, "cdmd's answer has no verdict: is it of another version?");
         if (style->json != JSON_OFF)
-                print_json(a, style->json);
+                explain_print_json(a, style->json);
         else
-                print_human(a);
+                explain_print_human(a);
         return exit_status(a->verdict);
 }
 
@@ -143,10 +143,10 @@ static int explain_offline(const Args *args, const char *pool, const Size *size)
         answer.size = d->size_bytes;
         answer.n_shares = d->n_shares;
         memcpy(answer.shares, d->shares, sizeof(answer.shares));
-        return tell(&answer, &args->style);
+        return explain_tell(&answer, &args->style);
 }
 
-static int read_shares(sd_bus_message *m, Answer *a)
+static int explain_read_shares(sd_bus_message *m, Answer *a)
 {
         uint32_t node;
         uint64_t bytes;
@@ -193,7 +193,7 @@ static int read_entry(sd_bus_message *m, Answer *a)
         if (strcmp(key, "size") == 0)
                 return sd_bus_message_read(m, "v", "t", &a->size);
         if (strcmp(key, "nodes") == 0)
-                return read_shares(m, a);
+                return explain_read_shares(m, a);
         return sd_bus_message_skip(m, "v");
 }
 
@@ -225,7 +225,7 @@ static int explain_online(const Args *args)
         int r = read_answer(reply, &answer);
         if (r < 0)
                 return client_garbled(r);
-        status = tell(&answer, &args->style);
+        status = explain_tell(&answer, &args->style);
         if (status == CDM_EXIT_FAILED && args->style.json == JSON_OFF)
                 hint_at_names(bus, args->positional[0], args->unit);
         return status;

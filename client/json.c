@@ -41,7 +41,7 @@ static void new_line(Json *j)
 }
 
 /* Writes what precedes a value or a key: a comma, a new line, or nothing. */
-static void separate(Json *j)
+static void json_separate(Json *j)
 {
         if (j->after_key) {
                 j->after_key = false;
@@ -56,7 +56,7 @@ static void separate(Json *j)
 
 static void open_level(Json *j, char bracket)
 {
-        separate(j);
+        json_separate(j);
         fputc(bracket, j->out);
         j->depth++;
         j->comma = false;
@@ -134,7 +134,7 @@ static void write_string(FILE *out, const char *s)
 
 void json_key(Json *j, const char *key)
 {
-        separate(j);
+        json_separate(j);
         write_string(j->out, key);
         fputs(j->pretty ? ": " : ":", j->out);
         j->after_key = true;
@@ -142,25 +142,25 @@ void json_key(Json *j, const char *key)
 
 void json_null(Json *j)
 {
-        separate(j);
+        json_separate(j);
         fputs("null", j->out);
 }
 
 void json_bool(Json *j, bool v)
 {
-        separate(j);
+        json_separate(j);
         fputs(v ? "true" : "false", j->out);
 }
 
 void json_unsigned(Json *j, uint64_t v)
 {
-        separate(j);
+        json_separate(j);
         fprintf(j->out, "%" PRIu64, v);
 }
 
 void json_signed(Json *j, int64_t v)
 {
-        separate(j);
+        json_separate(j);
         fprintf(j->out, "%" PRId64, v);
 }
 
@@ -170,7 +170,7 @@ void json_string(Json *j, const char *s)
                 json_null(j);
                 return;
         }
-        separate(j);
+        json_separate(j);
         write_string(j->out, s);
 }
 

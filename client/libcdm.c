@@ -112,7 +112,7 @@ static int new_call(Cdm *c, uint32_t id, const char *member, sd_bus_message **re
 }
 
 /* r: the result of making the message. */
-static int call(Cdm *c, int r, sd_bus_message *m, sd_bus_message **ret_reply)
+static int libcdm_call(Cdm *c, int r, sd_bus_message *m, sd_bus_message **ret_reply)
 {
         sd_bus_error e = SD_BUS_ERROR_NULL;
 
@@ -139,7 +139,7 @@ static int read_id(sd_bus_message *reply, uint32_t *ret)
         return sscanf(path, CDM_PATH_RESERVATION "/%" SCNu32 "%n", ret, &n) == 1 && !path[n] ? 0 : -EBADMSG;
 }
 
-static int on_news(sd_bus_message *m _unused_, void *userdata, sd_bus_error *error _unused_)
+static int libcdm_on_news(sd_bus_message *m _unused_, void *userdata, sd_bus_error *error _unused_)
 {
         *(bool *)userdata = true;
         return 0;
@@ -178,16 +178,16 @@ static int wait_until_granted(Cdm *c, uint32_t id)
         if (waits <= 0)
                 return waits;
         int r = sd_bus_match_signal(c->bus, &changed, CDM_BUS_NAME, path, "org.freedesktop.DBus.Properties",
-                                    "PropertiesChanged", on_news, &news);
+                                    "PropertiesChanged", libcdm_on_news, &news);
         if (r >= 0)
                 r = sd_bus_match_signal(c->bus, &removed, CDM_BUS_NAME, CDM_PATH,
-                                        "org.freedesktop.DBus.ObjectManager", "InterfacesRemoved", on_news,
-                                        &news);
+                                        "org.freedesktop.DBus.ObjectManager", "InterfacesRemoved",
+                                        libcdm_on_news, &news);
         if (r >= 0)
                 r = sd_bus_add_match(c->bus, &owner,
                                      "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',"
                                      "arg0='" CDM_BUS_NAME "'",
-                                     on_news, &news);
+                                     libcdm_on_news, &news);
         while (r >= 0 && waits > 0) {
                 if (news) {
                         news = false;
@@ -218,7 +218,7 @@ PUBLIC int cdm_request(Cdm *c, const char *pool, uint64_t size_bytes, uint32_t *
                 r = sd_bus_message_append(m, "sta{sv}", pool, size_bytes, 1, CDM_OPTION_PIDFD, "h", fd);
         if (fd >= 0)
                 close(fd);
-        r = call(c, r, m, &reply);
+        r = libcdm_call(c, r, m, &reply);
         if (r >= 0)
                 r = keep_error(c, read_id(reply, &id), NULL);
         if (r >= 0)
@@ -237,7 +237,7 @@ PUBLIC int cdm_release(Cdm *c, uint32_t id)
         if (!c || id == 0)
                 return -EINVAL;
         int r = new_call(c, id, "Release", &m);
-        r = call(c, r, m, NULL);
+        r = libcdm_call(c, r, m, NULL);
         sd_bus_message_unref(m);
         return r;
 }
@@ -259,7 +259,7 @@ PUBLIC int cdm_buffer(Cdm *c, uint32_t id, uint64_t size_bytes, unsigned flags, 
                 if (r >= 0)
                         r = sd_bus_message_append(m, "t", size_bytes);
         }
-        r = call(c, r, m, &reply);
+        r = libcdm_call(c, r, m, &reply);
         if (r >= 0)
                 r = keep_error(c, sd_bus_message_read(reply, "h", &theirs), NULL);
         if (r >= 0) {

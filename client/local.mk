@@ -80,6 +80,8 @@ libclient_a_SOURCES = \
 	client/text.h \
 	client/warnings.c \
 	client/warnings.h \
+	client/wait.c \
+	client/wait.h \
 	client/who.c
 client_libs = libclient.a $(machine_libs) $(SYSTEMD_LIBS) $(SMARTCOLS_LIBS) $(NUMA_LIBS)
 

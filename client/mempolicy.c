@@ -55,7 +55,7 @@ static int set_policy(int mode, const NodeSet *nodes)
         return 0;
 }
 
-static int prefer(const NodeSet *nodes, int biggest)
+static int mem_policy_prefer(const NodeSet *nodes, int biggest)
 {
         int r = set_policy(MPOL_PREFERRED_MANY, nodes);
         if (r != -EINVAL)
@@ -84,7 +84,7 @@ int mem_policy_set(MemPolicy policy, const Share *shares, size_t n_shares)
 
         switch (policy) {
         case MEM_POLICY_PREFER:
-                return prefer(&nodes, shares[biggest].node);
+                return mem_policy_prefer(&nodes, shares[biggest].node);
         case MEM_POLICY_BIND:
                 return set_policy(MPOL_BIND, &nodes);
         case MEM_POLICY_INTERLEAVE:

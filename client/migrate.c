@@ -9,7 +9,7 @@
 #include "policy/cdm-names.h"
 #include "policy/size.h"
 
-static void tell(uint64_t moved, uint64_t failed, JsonMode mode)
+static void migrate_tell(uint64_t moved, uint64_t failed, JsonMode mode)
 {
         char moved_text[SIZE_STR_MAX], failed_text[SIZE_STR_MAX];
         Json j = JSON_WRITER(stdout, mode);
@@ -52,6 +52,6 @@ int verb_migrate(const Args *args)
         int r = sd_bus_message_read(reply, "tt", &moved, &failed);
         if (r < 0)
                 return client_garbled(r);
-        tell(moved, failed, args->style.json);
+        migrate_tell(moved, failed, args->style.json);
         return CDM_EXIT_DONE;
 }

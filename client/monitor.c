@@ -13,19 +13,12 @@
 #include "client/cdmctl.h"
 #include "client/event.h"
 #include "client/text.h"
+#include "client/wait.h"
 #include "policy/cdm-names.h"
 
 DEFINE_CLEANUP(sd_event, sd_event_unref);
 
-static uint64_t now_usec(void)
-{
-        struct timespec ts;
-
-        clock_gettime(CLOCK_REALTIME, &ts);
-        return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-static void print_line(const Event *e)
+static void monitor_print_line(const Event *e)
 {
         _cleanup_free_ char *text = NULL, *clean = NULL;
         char when[16] = "", id[16] = "-";
@@ -49,7 +42,7 @@ static void print_line(const Event *e)
                 puts(clean);
 }
 
-static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int monitor_on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         const Args *args = userdata;
         _cleanup_(event_clear) Event e = { 0 };
@@ -57,11 +50,11 @@ static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
         if (event_read(m, &e) < 0)
                 return 0;
         if (args->style.json == JSON_OFF) {
-                print_line(&e);
+                monitor_print_line(&e);
         } else {
                 Json j = JSON_WRITER(stdout, JSON_SHORT);
 
-                event_write_json(&e, now_usec(), &j);
+                event_write_json(&e, clock_usec(CLOCK_REALTIME), &j);
                 json_finish(&j);
         }
 
@@ -71,13 +64,13 @@ static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return 0;
 }
 
-static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int monitor_on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         (void)fail(CDM_EXIT_NO_DAEMON, "the connection to the system bus was lost");
         return sd_event_exit(sd_bus_get_event(sd_bus_message_get_bus(m)), CDM_EXIT_NO_DAEMON);
 }
 
-static int watch(sd_bus *bus, sd_event *event, const Args *args)
+static int monitor_watch(sd_bus *bus, sd_event *event, const Args *args)
 {
         sigset_t mask;
 
@@ -90,10 +83,11 @@ static int watch(sd_bus *bus, sd_event *event, const Args *args)
         if (r >= 0)
                 r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
         if (r >= 0)
-                r = event_subscribe(bus, on_event, (void *)args);
+                r = event_subscribe(bus, monitor_on_event, (void *)args);
         if (r >= 0)
                 r = sd_bus_match_signal(bus, NULL, NULL, "/org/freedesktop/DBus/Local",
-                                        "org.freedesktop.DBus.Local", "Disconnected", on_disconnected, NULL);
+                                        "org.freedesktop.DBus.Local", "Disconnected",
+                                        monitor_on_disconnected, NULL);
         if (r >= 0)
                 r = sd_bus_attach_event(bus, event, SD_EVENT_PRIORITY_NORMAL);
         return r;
@@ -115,7 +109,7 @@ int verb_monitor(const Args *args)
 
         int r = sd_event_new(&event);
         if (r >= 0)
-                r = watch(bus, event, args);
+                r = monitor_watch(bus, event, args);
         if (r >= 0)
                 r = sd_event_loop(event);
         sd_bus_detach_event(bus);

@@ -142,7 +142,7 @@ static int read_nodes(sd_bus_message *m, NodeSet *field)
         return 0;
 }
 
-static int read_shares(sd_bus_message *m, ReservationInfo *info)
+static int objects_read_shares(sd_bus_message *m, ReservationInfo *info)
 {
         uint32_t node;
         uint64_t bytes;
@@ -164,7 +164,7 @@ static int read_shares(sd_bus_message *m, ReservationInfo *info)
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
-static int read_labels(sd_bus_message *m, ReservationInfo *info)
+static int objects_read_labels(sd_bus_message *m, ReservationInfo *info)
 {
         const char *key, *value;
 
@@ -176,7 +176,7 @@ static int read_labels(sd_bus_message *m, ReservationInfo *info)
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
-static int read_value(sd_bus_message *m, const Property *p, void *object)
+static int objects_read_value(sd_bus_message *m, const Property *p, void *object)
 {
         void *field = (char *)object + p->offset;
 
@@ -187,9 +187,9 @@ static int read_value(sd_bus_message *m, const Property *p, void *object)
         if (strcmp(p->type, "au") == 0)
                 return read_nodes(m, field);
         if (strcmp(p->type, "a(ut)") == 0)
-                return read_shares(m, object);
+                return objects_read_shares(m, object);
         if (strcmp(p->type, "a{ss}") == 0)
-                return read_labels(m, object);
+                return objects_read_labels(m, object);
         return sd_bus_message_read_basic(m, p->type[0], field);
 }
 
@@ -211,7 +211,7 @@ static int read_properties(sd_bus_message *m, const Property *table, void *objec
                 if (!p->name) {
                         r = sd_bus_message_skip(m, "v");
                 } else if ((r = sd_bus_message_enter_container(m, 'v', p->type)) >= 0) {
-                        if ((r = read_value(m, p, object)) >= 0)
+                        if ((r = objects_read_value(m, p, object)) >= 0)
                                 r = sd_bus_message_exit_container(m);
                 }
                 if (r < 0 || (r = sd_bus_message_exit_container(m)) < 0)
@@ -221,7 +221,7 @@ static int read_properties(sd_bus_message *m, const Property *table, void *objec
 }
 
 /* Appends a zeroed element to an array. NULL: out of memory. */
-static void *grow(void *array, size_t *n, size_t size)
+static void *objects_grow(void *array, size_t *n, size_t size)
 {
         char *grown = *(char **)array;
 
@@ -247,7 +247,7 @@ static int read_page(sd_bus_message *m, Objects *o, uint32_t *ret_next)
         while ((r = sd_bus_message_enter_container(m, 'r', "ua{sv}")) > 0) {
                 if ((r = sd_bus_message_skip(m, "u")) < 0)
                         return r;
-                info = grow(&o->reservations, &o->n_reservations, sizeof(*o->reservations));
+                info = objects_grow(&o->reservations, &o->n_reservations, sizeof(*o->reservations));
                 if (!info)
                         return -ENOMEM;
                 if ((r = read_properties(m, reservation_properties, info)) < 0 ||
@@ -309,7 +309,7 @@ static int read_pools(sd_bus_message *m, Objects *o)
         int r = sd_bus_message_enter_container(m, 'a', "a{sv}");
 
         while (r >= 0 && (r = sd_bus_message_at_end(m, false)) == 0) {
-                PoolInfo *pool = grow(&o->pools, &o->n_pools, sizeof(*o->pools));
+                PoolInfo *pool = objects_grow(&o->pools, &o->n_pools, sizeof(*o->pools));
 
                 if (!pool)
                         return -ENOMEM;
@@ -324,7 +324,7 @@ static int read_all_nodes(sd_bus_message *m, Objects *o)
         int r = sd_bus_message_enter_container(m, 'a', "a{sv}");
 
         while (r >= 0 && (r = sd_bus_message_at_end(m, false)) == 0) {
-                NodeInfo *node = grow(&o->nodes, &o->n_nodes, sizeof(*o->nodes));
+                NodeInfo *node = objects_grow(&o->nodes, &o->n_nodes, sizeof(*o->nodes));
 
                 if (!node)
                         return -ENOMEM;
@@ -359,7 +359,7 @@ static int by_node(const void *a, const void *b)
         return (x->node > y->node) - (x->node < y->node);
 }
 
-static void sort(Objects *o)
+static void objects_sort(Objects *o)
 {
         if (o->n_pools > 0)
                 qsort(o->pools, o->n_pools, sizeof(*o->pools), by_name);
@@ -373,7 +373,7 @@ int objects_read_pools_and_nodes(sd_bus *bus, Objects *o)
 
         if (status == 0)
                 status = read_list(bus, "ListNodes", read_all_nodes, o);
-        sort(o);
+        objects_sort(o);
         return status;
 }
 
@@ -416,7 +416,7 @@ static int reservation_read_labels(sd_bus *bus, const char *path, ReservationInf
                 return 0;
         if (r < 0)
                 return client_fail(&error, r);
-        r = read_labels(m, info);
+        r = objects_read_labels(m, info);
         return r < 0 ? client_garbled(r) : 0;
 }
 

@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client/bus-client.h"
 #include "client/cdmctl.h"
 #include "client/offline.h"
+#include "client/wait.h"
 #include "daemon/machine/name-lookup.h"
 #include "daemon/machine/topology-device.h"
 #include "daemon/machine/topology-read.h"
@@ -92,7 +92,7 @@ int offline_new(const char *root, Offline **ret)
         return 0;
 }
 
-static uint64_t used_bytes(const Node *n)
+static uint64_t offline_used_bytes(const Node *n)
 {
         return n->size_bytes > n->free_bytes ? n->size_bytes - n->free_bytes : 0;
 }
@@ -117,7 +117,7 @@ static int fill_pools(const Offline *off, Objects *o)
                         const Node *n = topology_find(off->topology, node);
 
                         if (n)
-                                x->used += used_bytes(n);
+                                x->used += offline_used_bytes(n);
                 }
         }
         return 0;
@@ -139,7 +139,7 @@ static int fill_nodes(const Offline *off, Objects *o)
                         .node = (uint32_t)n->id,
                         .size = n->size_bytes,
                         .free = n->free_bytes,
-                        .used = used_bytes(n),
+                        .used = offline_used_bytes(n),
                         .read_bandwidth_mbps = n->read_bandwidth_mbps,
                         .read_latency_ns = n->read_latency_ns,
                         .initiators = n->initiators,
@@ -198,7 +198,7 @@ static size_t fill_use(const Offline *o, NodeUse *use)
 
                 if (nodeset_contains(&o->pools->cdm, node->id))
                         use[n++] = (NodeUse){ .node = node->id,
-                                              .foreign_bytes = used_bytes(node),
+                                              .foreign_bytes = offline_used_bytes(node),
                                               .closed = !node->online };
         }
         return n;
@@ -238,7 +238,6 @@ int offline_decide(const Offline *o, const Args *args, const char *pool, const S
         _cleanup_(subject_free_p) Subject *subject = NULL;
         _cleanup_(ledger_free_p) Ledger *ledger = NULL;
         _cleanup_free_ NodeUse *use = calloc(o->topology->n_nodes + 1, sizeof(*use));
-        struct timespec now;
         Request request;
 
         int status = fill_request(o, args, pool, size, &request);
@@ -250,7 +249,6 @@ int offline_decide(const Offline *o, const Args *args, const char *pool, const S
                 return out_of_memory();
 
         request.subject = subject;
-        clock_gettime(CLOCK_REALTIME, &now);
         Snapshot snapshot = {
                 .topology = o->topology,
                 .pools = o->pools,
@@ -259,7 +257,7 @@ int offline_decide(const Offline *o, const Args *args, const char *pool, const S
                 .use = use,
                 .n_use = fill_use(o, use),
                 .page_bytes = (uint64_t)sysconf(_SC_PAGESIZE),
-                .now_usec = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000,
+                .now_usec = clock_usec(CLOCK_REALTIME),
         };
         return decide(&snapshot, &request, ret) < 0 ? out_of_memory() : 0;
 }

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "client/wait.h"
 #include "policy/size.h"
 
 /* An earlier estimate would be useless. */
@@ -17,14 +17,6 @@
 bool progress_is_wanted(const TableStyle *style)
 {
         return !style->quiet && isatty(STDERR_FILENO);
-}
-
-static uint64_t now_usec(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 static const char *format_seconds(uint64_t seconds, char buf[static 24])
@@ -70,7 +62,7 @@ static void put_line(const char *line)
 void progress_show(Progress *p, const char *what, uint64_t left_bytes, uint64_t total_bytes)
 {
         char line[256], rate[PROGRESS_RATE_MAX], left_text[SIZE_STR_MAX], total_text[SIZE_STR_MAX];
-        uint64_t now = now_usec();
+        uint64_t now = clock_usec(CLOCK_MONOTONIC);
 
         if (!p->shown) {
                 p->begin_usec = now;

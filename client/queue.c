@@ -6,18 +6,18 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client/bus-client.h"
 #include "client/cdmctl.h"
 #include "client/queue.h"
+#include "client/wait.h"
 #include "policy/cdm-names.h"
 
 /* The client gives up this much later than cdmd. */
 #define LATE_USEC (UINT64_C(5) * 1000 * 1000)
 
-static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int queue_on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         _cleanup_(event_clear) Event e = { 0 };
         QueueWait *w = userdata;
@@ -34,7 +34,7 @@ static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return 0;
 }
 
-static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int queue_on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         QueueWait *w = userdata;
         const char *name, *before, *after;
@@ -46,16 +46,16 @@ static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 int queue_watch(sd_bus *bus, QueueWait *w)
 {
-        int r = event_subscribe(bus, on_event, w);
+        int r = event_subscribe(bus, queue_on_event, w);
 
         if (r >= 0)
-                r = client_watch_daemon(bus, on_owner, w);
+                r = client_watch_daemon(bus, queue_on_owner, w);
         w->watching = r >= 0;
         return r < 0 ? client_fail(NULL, r) : 0;
 }
 
 /* 0 and *ret_queued, or an exit status. */
-static int look(sd_bus *bus, QueueWait *w, bool *ret_queued)
+static int queue_look(sd_bus *bus, QueueWait *w, bool *ret_queued)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_free_ char *state = NULL;
@@ -73,7 +73,7 @@ static int look(sd_bus *bus, QueueWait *w, bool *ret_queued)
         if (sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_OBJECT))
                 return fail(CDM_EXIT_FAILED, "reservation %u ended before it was granted; ask again", w->id);
         if (r < 0 && w->watching && client_exit_status(&error, r) == CDM_EXIT_NO_DAEMON) {
-                *ret_queued = true; /* cdmd restarts: on_owner() will ask again */
+                *ret_queued = true; /* cdmd restarts: queue_on_owner() will ask again */
                 return 0;
         }
         if (r < 0)
@@ -101,20 +101,12 @@ static int open_signals(void)
         return any ? signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK) : -1;
 }
 
-static uint64_t now_usec(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_BOOTTIME, &t);
-        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 /* Waits for the bus, a signal or the deadline. Returns the signal number, or 0. */
-static int pause_for(sd_bus *bus, int signals, uint64_t due_usec)
+static int queue_pause(sd_bus *bus, int signals, uint64_t due_usec)
 {
         struct pollfd fds[] = { { .fd = sd_bus_get_fd(bus) }, { .fd = signals, .events = POLLIN } };
         struct signalfd_siginfo si;
-        uint64_t now = now_usec(), left = due_usec > now ? due_usec - now : 0;
+        uint64_t now = clock_usec(CLOCK_BOOTTIME), left = due_usec > now ? due_usec - now : 0;
         int events = sd_bus_get_events(bus);
 
         fds[0].events = (short)(events < 0 ? 0 : events);
@@ -137,17 +129,17 @@ static int wait_ended(sd_bus *bus, QueueWait *w, int signals, uint64_t due_usec)
                 if (r < 0)
                         return client_fail(NULL, r);
                 if (w->look) {
-                        status = look(bus, w, &queued);
+                        status = queue_look(bus, w, &queued);
                         if (status != 0 || !queued)
                                 return status;
                         continue;
                 }
-                int signal_number = pause_for(bus, signals, due_usec);
+                int signal_number = queue_pause(bus, signals, due_usec);
                 if (signal_number > 0) {
                         (void)client_call(bus, w->path, CDM_INTERFACE_RESERVATION, "Release", NULL, "");
                         return 128 + signal_number;
                 }
-                if (now_usec() >= due_usec)
+                if (clock_usec(CLOCK_BOOTTIME) >= due_usec)
                         return fail(
                                 CDM_EXIT_TIMEOUT,
                                 "timed out waiting for room in the pool; ask again, for longer or for less");
@@ -156,12 +148,12 @@ static int wait_ended(sd_bus *bus, QueueWait *w, int signals, uint64_t due_usec)
 
 int queue_wait(sd_bus *bus, QueueWait *w, const char *path, uint64_t usec)
 {
-        uint64_t due_usec, now = now_usec();
+        uint64_t due_usec, now = clock_usec(CLOCK_BOOTTIME);
         bool queued = false;
 
         w->path = path;
         w->id = client_path_to_id(path);
-        int status = look(bus, w, &queued);
+        int status = queue_look(bus, w, &queued);
         if (status != 0 || !queued)
                 return status;
         if (!w->watching) {
@@ -169,7 +161,7 @@ int queue_wait(sd_bus *bus, QueueWait *w, const char *path, uint64_t usec)
                  * left. */
                 status = queue_watch(bus, w);
                 if (status == 0)
-                        status = look(bus, w, &queued);
+                        status = queue_look(bus, w, &queued);
                 if (status != 0 || !queued)
                         return status;
         }

@@ -5,11 +5,9 @@
  * time. */
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-event.h>
 #include <unistd.h>
 
 #include "client/bus-client.h"
@@ -19,19 +17,17 @@
 #include "client/progress.h"
 #include "client/release.h"
 #include "client/text.h"
+#include "client/wait.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
 
-DEFINE_CLEANUP(sd_event, sd_event_unref);
-
 typedef struct Waiting {
         sd_bus *bus;
-        sd_event *event;
+        BusWait wait;
         Release *jobs;
         size_t n_jobs;
         ReleaseMode mode;
         Progress progress;
-        int interrupted;
 } Waiting;
 
 void release_clear(Release *r)
@@ -61,10 +57,10 @@ static void end_if_all_ended(Waiting *w)
         for (size_t i = 0; i < w->n_jobs; i++)
                 if (w->jobs[i].waiting)
                         return;
-        (void)sd_event_exit(w->event, 0);
+        wait_stop(&w->wait);
 }
 
-static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int release_on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         Waiting *w = userdata;
         _cleanup_(event_clear) Event e = { 0 };
@@ -96,7 +92,7 @@ static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
 }
 
 /* Reads the current state: for the progress line, and after a restart of the daemon. */
-static int update(Waiting *w, Release *job)
+static int release_update(Waiting *w, Release *job)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
 
@@ -117,7 +113,7 @@ static int update_all(Waiting *w)
 {
         for (size_t i = 0; i < w->n_jobs; i++)
                 if (w->jobs[i].waiting)
-                        (void)update(w, &w->jobs[i]);
+                        (void)release_update(w, &w->jobs[i]);
         return 0;
 }
 
@@ -141,18 +137,16 @@ static void print_progress(Waiting *w)
         progress_show(&w->progress, what, left, total);
 }
 
-static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
+static void release_show_progress(void *userdata)
 {
         Waiting *w = userdata;
 
         update_all(w);
         print_progress(w);
         end_if_all_ended(w);
-        (void)sd_event_source_set_time_relative(s, PROGRESS_USEC);
-        return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
-static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int release_on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         Waiting *w = userdata;
 
@@ -162,44 +156,19 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
         return 0;
 }
 
-static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
+static int release_watch(Waiting *w)
 {
-        Waiting *w = userdata;
-
-        w->interrupted = (int)si->ssi_signo;
-        return sd_event_exit(w->event, 0);
-}
-
-static int watch(Waiting *w)
-{
-        static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-        sigset_t mask;
-
-        int r = event_subscribe(w->bus, on_event, w);
+        int r = wait_begin(&w->wait, w->bus, w->mode == RELEASE_TELL ? release_show_progress : NULL, w);
         if (r >= 0)
-                r = client_watch_daemon(w->bus, on_owner_changed, w);
+                r = event_subscribe(w->bus, release_on_event, w);
         if (r >= 0)
-                r = sd_event_new(&w->event);
-        if (r >= 0)
-                r = sd_bus_attach_event(w->bus, w->event, SD_EVENT_PRIORITY_NORMAL);
+                r = client_watch_daemon(w->bus, release_on_owner_changed, w);
         if (r >= 0)
                 r = sd_bus_set_exit_on_disconnect(w->bus, true); /* ends the loop with EXIT_FAILURE */
-        if (r >= 0 && w->mode == RELEASE_TELL)
-                r = sd_event_add_time_relative(w->event, NULL, CLOCK_MONOTONIC, PROGRESS_USEC, 0, on_timer,
-                                               w);
-
-        sigemptyset(&mask);
-        for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(signals); i++) {
-                if (signal_is_ignored(signals[i]))
-                        continue;
-                sigaddset(&mask, signals[i]);
-                sigprocmask(SIG_BLOCK, &mask, NULL);
-                r = sd_event_add_signal(w->event, NULL, signals[i], on_signal, w);
-        }
         return r;
 }
 
-static int start(Waiting *w, Release *job)
+static int release_call(Waiting *w, Release *job)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
 
@@ -228,39 +197,27 @@ static int start(Waiting *w, Release *job)
         return client_fail(&error, r);
 }
 
-static void tell_interrupted(Waiting *w)
-{
-        sigset_t mask;
-
-        note("interrupted; the release continues, and `cdmctl list` shows when it is done");
-
-        /* Die of the signal, so that a shell notices and also stops its script. */
-        (void)signal(w->interrupted, SIG_DFL);
-        (void)raise(w->interrupted);
-        sigemptyset(&mask);
-        sigaddset(&mask, w->interrupted);
-        sigprocmask(SIG_UNBLOCK, &mask, NULL);
-}
-
 int release_all(sd_bus *bus, Release *jobs, size_t n_jobs, ReleaseMode mode)
 {
         Waiting w = { .bus = bus, .jobs = jobs, .n_jobs = n_jobs, .mode = mode };
         bool any = false;
         int worst = 0;
 
-        int r = watch(&w);
+        int r = release_watch(&w);
         for (size_t i = 0; r >= 0 && i < n_jobs; i++) {
-                jobs[i].status = start(&w, &jobs[i]);
+                jobs[i].status = release_call(&w, &jobs[i]);
                 any = any || jobs[i].waiting;
         }
         if (r >= 0 && any)
-                r = sd_event_loop(w.event);
-        sd_bus_detach_event(bus);
-        sd_event_unref(w.event);
+                r = wait_loop(&w.wait);
+        wait_end(&w.wait);
 
         progress_clear(&w.progress);
-        if (w.interrupted != 0)
-                tell_interrupted(&w);
+        if (w.wait.signal != 0) {
+                note("interrupted; the release continues, and `cdmctl list` shows when it is done");
+                if (mode != RELEASE_QUIET)
+                        wait_die(&w.wait);
+        }
         if (r < 0)
                 return fail(CDM_EXIT_FAILED, "cannot wait for the release: %s", strerror(-r));
         if (r == EXIT_FAILURE)
@@ -290,7 +247,7 @@ void release_print_residue(const Release *r, FILE *out)
         }
 }
 
-static void print_json(const Release *jobs, size_t n_jobs, JsonMode mode)
+static void release_print_json(const Release *jobs, size_t n_jobs, JsonMode mode)
 {
         Json j = JSON_WRITER(stdout, mode);
 
@@ -397,7 +354,7 @@ int verb_release(const Args *args)
                 status = release_all(bus, jobs, n,
                                      progress_is_wanted(&args->style) ? RELEASE_TELL : RELEASE_WAIT);
                 if (!human)
-                        print_json(jobs, n, args->style.json);
+                        release_print_json(jobs, n, args->style.json);
                 for (size_t i = 0; human && !args->style.quiet && i < n; i++)
                         release_print_residue(&jobs[i], stdout);
         }

@@ -27,13 +27,15 @@ typedef struct Release {
 } Release;
 
 typedef enum ReleaseMode {
-        RELEASE_TELL,  /* shows progress on a terminal */
-        RELEASE_WAIT,  /* without progress */
-        RELEASE_QUIET, /* for `run`: a reservation that no longer exists is no failure */
+        RELEASE_TELL, /* shows progress on a terminal */
+        RELEASE_WAIT, /* without progress */
+        /* For `run`, whose exit status is that of its command: a reservation that no longer exists is no failure,
+         * and a signal only ends the wait. */
+        RELEASE_QUIET,
 } ReleaseMode;
 
 /* Releases all reservations together, and waits until each has ended or left residue. The caller sets .id; a
- * .path that is NULL is looked up. Returns the highest status. An interrupting signal kills the process. */
+ * .path that is NULL is looked up. Returns the highest status. A signal that ends the wait kills the process. */
 int release_all(sd_bus *bus, Release *jobs, size_t n_jobs, ReleaseMode mode);
 void release_clear(Release *r);
 /* Prints the residue, a line for each holder. */

@@ -32,6 +32,7 @@
 #include "client/objects.h"
 #include "client/release.h"
 #include "client/reserve.h"
+#include "client/wait.h"
 #include "policy/cdm-names.h"
 
 /* --- CPU affinity --- */
@@ -86,7 +87,7 @@ static void signal_set(sigset_t *set, const int *signals, size_t n)
 
 /* Does not forward signals that the command already has: those of the terminal, which go to the whole
  * foreground group, and those that the command sent to its own group. */
-static void forward(pid_t child, const struct signalfd_siginfo *si)
+static void run_forward(pid_t child, const struct signalfd_siginfo *si)
 {
         bool from_terminal = si->ssi_code == SI_KERNEL;
 
@@ -111,7 +112,7 @@ static int wait_child(pid_t child, int fd)
                 if (waitpid(child, &status, WNOHANG) == child)
                         return exit_status_of(status);
                 if (read(fd, &si, sizeof(si)) == sizeof(si) && si.ssi_signo != SIGCHLD)
-                        forward(child, &si);
+                        run_forward(child, &si);
         }
 }
 
@@ -177,14 +178,14 @@ static int run_command(const Args *args, const ReservationInfo *info, const sigs
 
 static volatile sig_atomic_t status_on_signal;
 
-static void leave(int n)
+static void run_leave(int n _unused_)
 {
         _exit(status_on_signal);
 }
 
 /* The exit status stays that of the command, even if the release fails. A signal ends the wait for the
  * drain; the daemon continues. */
-static void release(const ReservationInfo *info, const char *path, int status)
+static void run_release(const ReservationInfo *info, const char *path, int status)
 {
         _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
         Release job = { .id = info->id, .path = strdup(path) };
@@ -194,7 +195,7 @@ static void release(const ReservationInfo *info, const char *path, int status)
         signal_set(&mask, ending, ARRAY_SIZE(ending));
         for (size_t i = 0; i < ARRAY_SIZE(ending); i++)
                 if (!signal_is_ignored(ending[i]))
-                        (void)signal(ending[i], leave);
+                        (void)signal(ending[i], run_leave);
         (void)sigprocmask(SIG_UNBLOCK, &mask, NULL);
 
         if (job.path && client_open(&bus) == 0)
@@ -205,7 +206,7 @@ static void release(const ReservationInfo *info, const char *path, int status)
         release_clear(&job);
 }
 
-static int request(const Args *args, char **ret_path, ReservationInfo *ret_info)
+static int run_request(const Args *args, char **ret_path, ReservationInfo *ret_info)
 {
         _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
         _cleanup_free_ char *path = NULL;
@@ -237,13 +238,13 @@ static int reserve_and_run(const Args *args)
         (void)sigprocmask(SIG_BLOCK, &mask, &original);
 
         affinity_get(&affinity);
-        int requested = request(args, &path, &info);
+        int requested = run_request(args, &path, &info);
         if (requested != 0)
                 return requested > 128 ? requested : CDM_EXIT_RUN_FAILED;
         affinity_restore(&affinity);
 
         int status = run_command(args, &info, &original);
-        release(&info, path, status);
+        run_release(&info, path, status);
         return status;
 }
 

@@ -14,7 +14,7 @@
  * before. */
 #define ATTEMPTS_MAX 3
 
-static int tell(sd_bus_message *reply)
+static int static_tell(sd_bus_message *reply)
 {
         const char *path;
 
@@ -33,7 +33,7 @@ static int reserve_static(const char *unit)
         if (status == 0)
                 status = client_call(bus, CDM_PATH, CDM_INTERFACE_MANAGER, "ReserveStatic", &reply, "s",
                                      unit);
-        return status == 0 ? tell(reply) : status;
+        return status == 0 ? static_tell(reply) : status;
 }
 
 int verb_static(const Args *args)

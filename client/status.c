@@ -71,7 +71,7 @@ static int get_string(sd_bus *bus, const char *property, char **ret, sd_bus_erro
                                           error, ret);
 }
 
-static int get_unfenced(sd_bus *bus, Table **ret, sd_bus_error *error)
+static int status_get_unfenced(sd_bus *bus, Table **ret, sd_bus_error *error)
 {
         _cleanup_(sd_bus_message_unref_p) sd_bus_message *m = NULL;
         _cleanup_(table_free_p) Table *t = NULL;
@@ -110,7 +110,7 @@ static int add_fight_fault(WarningList *faults, const char *what, const char *re
         return warning_list_add(faults, WARNING_FIGHT, true, text);
 }
 
-static int get_fights(sd_bus *bus, Table **ret, WarningList *faults, sd_bus_error *error)
+static int status_get_fights(sd_bus *bus, Table **ret, WarningList *faults, sd_bus_error *error)
 {
         _cleanup_(sd_bus_message_unref_p) sd_bus_message *m = NULL;
         _cleanup_(table_free_p) Table *t = NULL;
@@ -139,7 +139,7 @@ static int get_fights(sd_bus *bus, Table **ret, WarningList *faults, sd_bus_erro
         return r;
 }
 
-static int get_ordinary(sd_bus *bus, NodeSet *ret, sd_bus_error *error)
+static int status_get_ordinary(sd_bus *bus, NodeSet *ret, sd_bus_error *error)
 {
         _cleanup_(sd_bus_message_unref_p) sd_bus_message *m = NULL;
         const uint32_t *nodes;
@@ -168,11 +168,11 @@ static int read_manager(sd_bus *bus, ManagerInfo *m)
         if (r >= 0)
                 r = get_string(bus, "FenceState", &m->fence, &error);
         if (r >= 0)
-                r = get_unfenced(bus, &m->unfenced, &error);
+                r = status_get_unfenced(bus, &m->unfenced, &error);
         if (r >= 0)
                 r = warning_list_read(bus, &m->warnings, &error);
         if (r >= 0)
-                r = get_ordinary(bus, &m->ordinary, &error);
+                r = status_get_ordinary(bus, &m->ordinary, &error);
         if (r >= 0)
                 r = sd_bus_get_property_trivial(bus, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
                                                 "IntruderBytesDrained", &error, 't', &m->drained);
@@ -180,7 +180,7 @@ static int read_manager(sd_bus *bus, ManagerInfo *m)
                 r = sd_bus_get_property_trivial(bus, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
                                                 "DriftRepaired", &error, 't', &m->drift_repaired);
         if (r >= 0)
-                r = get_fights(bus, &m->fights, &m->fight_faults, &error);
+                r = status_get_fights(bus, &m->fights, &m->fight_faults, &error);
         return r < 0 ? client_fail(&error, r) : 0;
 }
 
@@ -315,7 +315,7 @@ static void print_pools(const Objects *o)
         }
 }
 
-static int print_human(const ManagerInfo *m, const Objects *o, const TableStyle *style)
+static int status_print_human(const ManagerInfo *m, const Objects *o, const TableStyle *style)
 {
         _cleanup_(table_free_p) Table *t = NULL;
 
@@ -353,7 +353,7 @@ static void print_json_tables(const Objects *o, Json *j)
         table_print_json(reservations, j);
 }
 
-static int print_json(const ManagerInfo *m, const Objects *o, JsonMode mode)
+static int status_print_json(const ManagerInfo *m, const Objects *o, JsonMode mode)
 {
         Json j = JSON_WRITER(stdout, mode);
 
@@ -468,7 +468,7 @@ static int add_faults(WarningList *faults, const WarningList *from, const Args *
         return r;
 }
 
-static int check(ManagerInfo *m, const Objects *o, const Args *args)
+static int status_check(ManagerInfo *m, const Objects *o, const Args *args)
 {
         WarningList faults = { 0 };
 
@@ -513,7 +513,7 @@ int verb_status(const Args *args)
         if (status == 0)
                 status = objects_read_pools_and_nodes(bus, objects);
         if (status == 0 && args_given(args, OPTION_CHECK))
-                return check(&manager, objects, args);
+                return status_check(&manager, objects, args);
         if (status == 0)
                 status = objects_read_reservations(bus, NULL, objects);
         if (status == 0)
@@ -522,6 +522,6 @@ int verb_status(const Args *args)
                 return status;
 
         if (args->style.json != JSON_OFF)
-                return printed(print_json(&manager, objects, args->style.json));
-        return printed(print_human(&manager, objects, &args->style));
+                return printed(status_print_json(&manager, objects, args->style.json));
+        return printed(status_print_human(&manager, objects, &args->style));
 }

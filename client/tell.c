@@ -3,7 +3,6 @@
 /* Messages on stderr: sanitised, with a prefix on each line. */
 
 #include <stdarg.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,13 +56,6 @@ int fail(int status, const char *format, ...)
         complain(format, ap);
         va_end(ap);
         return status;
-}
-
-bool signal_is_ignored(int n)
-{
-        struct sigaction action;
-
-        return sigaction(n, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
 void note(const char *format, ...)

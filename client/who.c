@@ -106,7 +106,7 @@ static bool is_kernels_own(const HolderInfo *h)
                strcmp(h->kind, "reserved") != 0 && strcmp(h->kind, "held") != 0;
 }
 
-static void add_holder(const HolderInfo *h, void *userdata)
+static void who_add_holder(const HolderInfo *h, void *userdata)
 {
         List *l = userdata;
 
@@ -180,7 +180,7 @@ static void add_rows(const List *l, Table *t)
         table_set_order(t, unit_is_said ? ORDER_SHORT : ORDER);
 }
 
-static int print(List *l, const TableStyle *style)
+static int who_print(List *l, const TableStyle *style)
 {
         _cleanup_(table_free_p) Table *t = NULL;
         char size[SIZE_STR_MAX];
@@ -212,6 +212,6 @@ int verb_who(const Args *args)
                 status = find_nodes(bus, args->positional[0], &only);
         }
         if (status == 0)
-                status = holders_read(bus, add_holder, &l);
-        return status != 0 ? status : printed(print(&l, &args->style));
+                status = holders_read(bus, who_add_holder, &l);
+        return status != 0 ? status : printed(who_print(&l, &args->style));
 }

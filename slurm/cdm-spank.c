@@ -51,8 +51,8 @@ static struct {
 } state;
 
 /* Keeps the first refusal. */
-static void refuse(const char *format, ...) _printf_(1, 2);
-static void refuse(const char *format, ...)
+static void spank_refuse(const char *format, ...) _printf_(1, 2);
+static void spank_refuse(const char *format, ...)
 {
         va_list ap;
 
@@ -69,13 +69,13 @@ static void refuse(const char *format, ...)
 static int bad_option(int remote, const char *name, const char *value, const char *reason)
 {
         if (remote)
-                refuse("--%s=%s %s", name, value, reason);
+                spank_refuse("--%s=%s %s", name, value, reason);
         else
                 slurm_error("cdm: --%s=%s %s", name, value, reason);
         return remote ? 0 : -1;
 }
 
-static int on_cdm(int val _unused_, const char *text, int remote)
+static int spank_on_cdm(int val _unused_, const char *text, int remote)
 {
         const char *reason = "cannot be read: out of memory";
         CdmAsk ask;
@@ -87,7 +87,7 @@ static int on_cdm(int val _unused_, const char *text, int remote)
         return 0;
 }
 
-static int on_cdm_policy(int val _unused_, const char *text, int remote)
+static int spank_on_cdm_policy(int val _unused_, const char *text, int remote)
 {
         if (mem_policy_from_string(text, &state.policy) < 0)
                 return bad_option(remote, "cdm-policy", text,
@@ -97,9 +97,9 @@ static int on_cdm_policy(int val _unused_, const char *text, int remote)
 
 static struct spank_option options[] = {
         { (char *)"cdm", (char *)"POOL:SIZE",
-          (char *)"reserve memory of cdmd on each node of the job, such as hbm:16G", 1, 0, on_cdm },
+          (char *)"reserve memory of cdmd on each node of the job, such as hbm:16G", 1, 0, spank_on_cdm },
         { (char *)"cdm-policy", (char *)"prefer|bind|interleave|none",
-          (char *)"the memory policy of tasks for what --cdm reserves", 1, 0, on_cdm_policy },
+          (char *)"the memory policy of tasks for what --cdm reserves", 1, 0, spank_on_cdm_policy },
 };
 
 static void read_arguments(int argc, char **argv)
@@ -141,7 +141,7 @@ static bool read_job(spank_t spank, SlurmJob *ret)
 }
 
 /* Leaves out a value that no label can have: no rule can match it. */
-static int add_label(Labels *labels, const char *key, const char *value)
+static int spank_add_label(Labels *labels, const char *key, const char *value)
 {
         int r = value && *value ? labels_add(labels, key, value) : 0;
 
@@ -154,12 +154,12 @@ static int add_labels(const SlurmJob *job, const slurm_job_info_t *info, Labels 
         char id[16];
 
         snprintf(id, sizeof(id), "%u", (unsigned)job->id);
-        int r = add_label(labels, CDMD_LABEL_JOB, id);
+        int r = spank_add_label(labels, CDMD_LABEL_JOB, id);
         if (r >= 0)
-                r = add_label(labels, "slurm.account", info->account);
+                r = spank_add_label(labels, "slurm.account", info->account);
         if (r >= 0)
-                r = add_label(labels, "slurm.partition", info->partition);
-        return r < 0 ? r : add_label(labels, "slurm.user", user ? user->pw_name : NULL);
+                r = spank_add_label(labels, "slurm.partition", info->partition);
+        return r < 0 ? r : spank_add_label(labels, "slurm.user", user ? user->pw_name : NULL);
 }
 
 static const slurm_job_info_t *find_info(const job_info_msg_t *message, uint32_t id)
@@ -171,7 +171,7 @@ static const slurm_job_info_t *find_info(const job_info_msg_t *message, uint32_t
 }
 
 /* Asks slurmctld, once per step. The job's environment is no source, because the user can write it. */
-static int learn(const SlurmJob *job, char reason[static CDMD_REASON_MAX])
+static int spank_learn(const SlurmJob *job, char reason[static CDMD_REASON_MAX])
 {
         job_info_msg_t *message = NULL;
         int r = -ENODATA;
@@ -204,9 +204,9 @@ static bool is_counted(void)
 
         if (state.without_gres || state.counted_bytes >= state.ask.bytes)
                 return true;
-        refuse("--cdm asks for %s of %s, and the job has --gres=cdm:%s for %s",
-               size_format(state.ask.bytes, asked), state.ask.pool, state.ask.pool,
-               size_format(state.counted_bytes, has));
+        spank_refuse("--cdm asks for %s of %s, and the job has --gres=cdm:%s for %s",
+                     size_format(state.ask.bytes, asked), state.ask.pool, state.ask.pool,
+                     size_format(state.counted_bytes, has));
         return false;
 }
 
@@ -220,21 +220,22 @@ static int find_granted(sd_bus *bus, int job_fd)
         int r = step_mark_read(job_fd, state.ask.pool, &path);
 
         if (r < 0)
-                refuse("the job's control group cannot be read: %s", strerror(-r));
+                spank_refuse("the job's control group cannot be read: %s", strerror(-r));
         if (r < 0 || !path)
                 return r < 0 ? r : -ENOENT;
         r = cdmd_reservation_read(bus, path, &state.reservation, reason);
         if (r < 0 && r != -ENOENT)
-                refuse("%s", reason);
+                spank_refuse("%s", reason);
         if (r >= 0 && state.reservation.bytes < state.ask.bytes) {
-                refuse("the step asks for %s of %s, and the job has %s", size_format(state.ask.bytes, asked),
-                       state.ask.pool, size_format(state.reservation.bytes, has));
+                spank_refuse("the step asks for %s of %s, and the job has %s",
+                             size_format(state.ask.bytes, asked), state.ask.pool,
+                             size_format(state.reservation.bytes, has));
                 r = -EACCES;
         }
         return r;
 }
 
-static void request(sd_bus *bus, const StepPlace *place, const SlurmJob *job, int job_fd)
+static void spank_request(sd_bus *bus, const StepPlace *place, const SlurmJob *job, int job_fd)
 {
         const CdmdRequest q = {
                 .pool = state.ask.pool, .bytes = state.ask.bytes, .cgroup = place->job, .words = &state.words
@@ -242,7 +243,7 @@ static void request(sd_bus *bus, const StepPlace *place, const SlurmJob *job, in
         _cleanup_free_ char *path = NULL;
         char reason[CDMD_REASON_MAX];
 
-        int r = learn(job, reason);
+        int r = spank_learn(job, reason);
         if (r >= 0 && !is_counted())
                 return;
         if (r >= 0)
@@ -250,23 +251,23 @@ static void request(sd_bus *bus, const StepPlace *place, const SlurmJob *job, in
         if (r >= 0)
                 r = cdmd_reservation_read(bus, path, &state.reservation, reason);
         if (r < 0)
-                refuse("%s", r == -ENOMEM ? "out of memory" : reason);
+                spank_refuse("%s", r == -ENOMEM ? "out of memory" : reason);
         else if ((r = step_mark_write(job_fd, state.ask.pool, path)) < 0)
                 slurm_error("cdm: the job's control group cannot be marked, the next step asks again: %s",
                             strerror(-r));
 }
 
 /* Requests once per job: its steps wait for each other. */
-static void reserve(sd_bus *bus, const StepPlace *place, const SlurmJob *job)
+static void spank_reserve(sd_bus *bus, const StepPlace *place, const SlurmJob *job)
 {
         int fd = -EBADF, r = step_job_lock(place, &fd);
 
         if (r < 0) {
-                refuse("the job's control group cannot be opened: %s", strerror(-r));
+                spank_refuse("the job's control group cannot be opened: %s", strerror(-r));
                 return;
         }
         if (find_granted(bus, fd) == -ENOENT)
-                request(bus, place, job, fd);
+                spank_request(bus, place, job, fd);
         close(fd);
 }
 
@@ -279,7 +280,7 @@ static int admit_saying(sd_bus *bus, const StepPlace *place, const SlurmJob *job
         bool is_said = r < 0 || step_is_said(fd);
 
         if (!is_said) {
-                r = learn(job, reason);
+                r = spank_learn(job, reason);
                 if (r >= 0)
                         r = cdmd_admit(bus, place->step, &state.words, reason);
                 if (r >= 0)
@@ -294,7 +295,7 @@ static int admit_saying(sd_bus *bus, const StepPlace *place, const SlurmJob *job
 
 /* Fails closed: if cdmd does not admit the step, the step is kept to the ordinary nodes. job NULL:
  * unknown. */
-static void admit(sd_bus *bus, const StepPlace *place, const SlurmJob *job, const char *unreachable)
+static void spank_admit(sd_bus *bus, const StepPlace *place, const SlurmJob *job, const char *unreachable)
 {
         char reason[CDMD_REASON_MAX];
         int r = !bus  ? -ENOTCONN
@@ -304,14 +305,14 @@ static void admit(sd_bus *bus, const StepPlace *place, const SlurmJob *job, cons
         if (r >= 0)
                 return;
         if (state.ask.pool)
-                refuse("%s", bus ? reason : unreachable);
+                spank_refuse("%s", bus ? reason : unreachable);
         slurm_info("cdm: %s; the step is kept to the ordinary nodes", bus ? reason : unreachable);
         r = step_keep_out(place);
         if (r < 0)
-                refuse("the step cannot be kept off device memory: %s", strerror(-r));
+                spank_refuse("the step cannot be kept off device memory: %s", strerror(-r));
 }
 
-static void enter(spank_t spank)
+static void spank_enter(spank_t spank)
 {
         _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
         _cleanup_(step_place_clear) StepPlace place = { 0 };
@@ -320,28 +321,28 @@ static void enter(spank_t spank)
 
         int r = step_place_read(&place);
         if (r < 0 && state.ask.pool)
-                refuse("the job has no control group of its own (%s); slurm.conf needs "
-                       "ProctrackType=proctrack/cgroup, and cgroup.conf CgroupPlugin=cgroup/v2",
-                       strerror(-r));
+                spank_refuse("the job has no control group of its own (%s); slurm.conf needs "
+                             "ProctrackType=proctrack/cgroup, and cgroup.conf CgroupPlugin=cgroup/v2",
+                             strerror(-r));
         if (r < 0)
                 return;
         bool has_job = read_job(spank, &job);
         r = cdmd_open(&bus, reason);
         if (state.ask.pool && !state.refusal[0]) {
                 if (r < 0)
-                        refuse("%s", reason);
+                        spank_refuse("%s", reason);
                 else if (!has_job)
-                        refuse("Slurm does not say which job this is");
+                        spank_refuse("Slurm does not say which job this is");
                 else
-                        reserve(bus, &place, &job);
+                        spank_reserve(bus, &place, &job);
         }
-        admit(bus, &place, has_job ? &job : NULL, reason);
+        spank_admit(bus, &place, has_job ? &job : NULL, reason);
 }
 
 int slurm_spank_init_post_opt(spank_t spank, int argc _unused_, char **argv _unused_)
 {
         if (spank_context() == S_CTX_REMOTE)
-                enter(spank);
+                spank_enter(spank);
         return 0;
 }
 

@@ -27,7 +27,7 @@ DEFINE_CLEANUP(sd_bus_message, sd_bus_message_unref);
 #define PAUSE_USEC   100000
 
 /* Turns the error of a call into an errno and a sentence. */
-static int tell(const sd_bus_error *error, int r, char reason[static CDMD_REASON_MAX])
+static int cdmd_tell(const sd_bus_error *error, int r, char reason[static CDMD_REASON_MAX])
 {
         bool by_name = error && error->name && strncmp(error->name, "System.Error.", 13) != 0;
         const char *text = error && error->message ? error->message : strerror(-r);
@@ -47,12 +47,12 @@ int cdmd_open(sd_bus **ret, char reason[static CDMD_REASON_MAX])
 {
         int r = sd_bus_open_system_with_description(ret, "cdm-spank");
 
-        return r < 0 ? tell(NULL, r, reason) : 0;
+        return r < 0 ? cdmd_tell(NULL, r, reason) : 0;
 }
 
 /* r: the result of making the message. */
-static int call(sd_bus *bus, int r, sd_bus_message *m, sd_bus_message **ret_reply,
-                char reason[static CDMD_REASON_MAX])
+static int cdmd_call(sd_bus *bus, int r, sd_bus_message *m, sd_bus_message **ret_reply,
+                     char reason[static CDMD_REASON_MAX])
 {
         sd_bus_error error = SD_BUS_ERROR_NULL;
 
@@ -63,25 +63,25 @@ static int call(sd_bus *bus, int r, sd_bus_message *m, sd_bus_message **ret_repl
         }
         r = sd_bus_call(bus, m, CALL_USEC, &error, ret_reply);
         if (r < 0)
-                r = tell(&error, r, reason);
+                r = cdmd_tell(&error, r, reason);
         sd_bus_error_free(&error);
         return r < 0 ? r : 0;
 }
 
-static int new_call(sd_bus *bus, const char *member, sd_bus_message **ret)
+static int cdmd_new_call(sd_bus *bus, const char *member, sd_bus_message **ret)
 {
         return sd_bus_message_new_method_call(bus, ret, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
                                               member);
 }
 
-static int garbled(int r, char reason[static CDMD_REASON_MAX])
+static int cdmd_garbled(int r, char reason[static CDMD_REASON_MAX])
 {
         snprintf(reason, CDMD_REASON_MAX, "cdmd's answer cannot be read: %s", strerror(-r));
         return r;
 }
 
 /* Appends options to a call whose a{sv} is open: the control group, its user and its labels. */
-static int append_target(sd_bus_message *m, const char *cgroup, const CdmdWords *words)
+static int cdmd_append_target(sd_bus_message *m, const char *cgroup, const CdmdWords *words)
 {
         int r = sd_bus_message_append(m, "{sv}", CDM_OPTION_CGROUP, "s", cgroup);
 
@@ -93,27 +93,27 @@ static int append_target(sd_bus_message *m, const char *cgroup, const CdmdWords 
 int cdmd_admit(sd_bus *bus, const char *cgroup, const CdmdWords *words, char reason[static CDMD_REASON_MAX])
 {
         _cleanup_(sd_bus_message_unref_p) sd_bus_message *m = NULL;
-        int r = new_call(bus, "Admit", &m);
+        int r = cdmd_new_call(bus, "Admit", &m);
 
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "{sv}");
         if (r >= 0)
                 r = sd_bus_message_append(m, "{sv}", CDM_OPTION_TIMEOUT, "t", ADMIT_USEC);
         if (r >= 0)
-                r = append_target(m, cgroup, words);
+                r = cdmd_append_target(m, cgroup, words);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
-        return call(bus, r, m, NULL, reason);
+        return cdmd_call(bus, r, m, NULL, reason);
 }
 
-static int read_state(sd_bus *bus, const char *path, char **ret, char reason[static CDMD_REASON_MAX])
+static int cdmd_read_state(sd_bus *bus, const char *path, char **ret, char reason[static CDMD_REASON_MAX])
 {
         sd_bus_error error = SD_BUS_ERROR_NULL;
         int r = sd_bus_get_property_string(bus, CDM_BUS_NAME, path, CDM_INTERFACE_RESERVATION, "State",
                                            &error, ret);
 
         if (r < 0)
-                r = tell(&error, r, reason);
+                r = cdmd_tell(&error, r, reason);
         sd_bus_error_free(&error);
         return r < 0 ? r : 0;
 }
@@ -144,7 +144,7 @@ static int wait_for_grant(sd_bus *bus, const char *path, char reason[static CDMD
 
         do {
                 _cleanup_free_ char *state = NULL;
-                int r = read_state(bus, path, &state, reason);
+                int r = cdmd_read_state(bus, path, &state, reason);
 
                 if (r == -ENOENT)
                         snprintf(reason, CDMD_REASON_MAX, "the request was withdrawn before it was granted");
@@ -163,22 +163,22 @@ int cdmd_request(sd_bus *bus, const CdmdRequest *q, char **ret_path, char reason
         _cleanup_(sd_bus_message_unref_p) sd_bus_message *m = NULL, *reply = NULL;
         _cleanup_free_ char *copy = NULL;
         const char *path;
-        int r = new_call(bus, "Request", &m);
+        int r = cdmd_new_call(bus, "Request", &m);
 
         if (r >= 0)
                 r = sd_bus_message_append(m, "st", q->pool, q->bytes);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "{sv}");
         if (r >= 0)
-                r = append_target(m, q->cgroup, q->words);
+                r = cdmd_append_target(m, q->cgroup, q->words);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
-        r = call(bus, r, m, &reply, reason);
+        r = cdmd_call(bus, r, m, &reply, reason);
         if (r < 0)
                 return r;
         r = sd_bus_message_read(reply, "o", &path);
         if (r < 0)
-                return garbled(r, reason);
+                return cdmd_garbled(r, reason);
         copy = strdup(path);
         r = copy ? wait_for_grant(bus, copy, reason) : -ENOMEM;
         if (r >= 0)
@@ -216,7 +216,7 @@ int cdmd_reservation_read(sd_bus *bus, const char *path, CdmdReservation *ret,
         _cleanup_(cdmd_reservation_clear) CdmdReservation v = { 0 };
         _cleanup_free_ char *state = NULL;
         sd_bus_error error = SD_BUS_ERROR_NULL;
-        int r = read_state(bus, path, &state, reason);
+        int r = cdmd_read_state(bus, path, &state, reason);
 
         if (r < 0)
                 return r;
@@ -228,9 +228,9 @@ int cdmd_reservation_read(sd_bus *bus, const char *path, CdmdReservation *ret,
                 r = sd_bus_get_property(bus, CDM_BUS_NAME, path, CDM_INTERFACE_RESERVATION, "Nodes", &error,
                                         &m, "a(ut)");
         if (r < 0)
-                r = tell(&error, r, reason);
+                r = cdmd_tell(&error, r, reason);
         else if ((r = read_shares(m, &v)) < 0)
-                r = garbled(r, reason);
+                r = cdmd_garbled(r, reason);
         sd_bus_error_free(&error);
         if (r < 0)
                 return r;
@@ -267,7 +267,7 @@ static int row_is_of_job(sd_bus_message *m, const char *job, bool *ret)
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
-static int release(sd_bus *bus, uint32_t id, char reason[static CDMD_REASON_MAX])
+static int cdmd_release_id(sd_bus *bus, uint32_t id, char reason[static CDMD_REASON_MAX])
 {
         _cleanup_(sd_bus_message_unref_p) sd_bus_message *m = NULL;
         char path[64];
@@ -275,7 +275,7 @@ static int release(sd_bus *bus, uint32_t id, char reason[static CDMD_REASON_MAX]
         snprintf(path, sizeof(path), CDM_PATH_RESERVATION "/%u", (unsigned)id);
         int r = sd_bus_message_new_method_call(bus, &m, CDM_BUS_NAME, path, CDM_INTERFACE_RESERVATION,
                                                "Release");
-        r = call(bus, r, m, NULL, reason);
+        r = cdmd_call(bus, r, m, NULL, reason);
         return r == -ENOENT ? 0 : r;
 }
 
@@ -286,12 +286,12 @@ static int release_page(sd_bus *bus, uid_t uid, const char *job, bool again, uin
         _cleanup_(sd_bus_message_unref_p) sd_bus_message *m = NULL, *reply = NULL;
         uint32_t id;
         bool is_of_job;
-        int n = 0, r = new_call(bus, "ListReservations", &m);
+        int n = 0, r = cdmd_new_call(bus, "ListReservations", &m);
 
         if (r >= 0)
                 r = sd_bus_message_append(m, "uua{sv}", *after, (uint32_t)CDM_PAGE_MAX, 1, CDM_FILTER_UID,
                                           "u", (uint32_t)uid);
-        r = call(bus, r, m, &reply, reason);
+        r = cdmd_call(bus, r, m, &reply, reason);
         if (r < 0)
                 return r;
         r = sd_bus_message_enter_container(reply, 'a', "(ua{sv})");
@@ -304,14 +304,14 @@ static int release_page(sd_bus *bus, uid_t uid, const char *job, bool again, uin
                 if (r < 0)
                         break;
                 n += is_of_job;
-                if (is_of_job && !again && (r = release(bus, id, reason)) < 0)
+                if (is_of_job && !again && (r = cdmd_release_id(bus, id, reason)) < 0)
                         return r;
         }
         if (r >= 0)
                 r = sd_bus_message_exit_container(reply);
         if (r >= 0)
                 r = sd_bus_message_read(reply, "u", after);
-        return r < 0 ? garbled(r, reason) : n;
+        return r < 0 ? cdmd_garbled(r, reason) : n;
 }
 
 int cdmd_release_job(sd_bus *bus, uid_t uid, const char *job, char reason[static CDMD_REASON_MAX])

@@ -20,7 +20,7 @@
 #define MARK_MAX    128
 
 /* Reads a file of the kernel into a string. */
-static int read_file(const char *path, char buf[static FILE_MAX])
+static int step_read_file(const char *path, char buf[static FILE_MAX])
 {
         int fd = open(path, O_RDONLY | O_CLOEXEC);
 
@@ -36,15 +36,15 @@ static int read_file(const char *path, char buf[static FILE_MAX])
 int step_place_read(StepPlace *ret)
 {
         char buf[FILE_MAX];
-        int r = read_file("/proc/self/cgroup", buf);
+        int r = step_read_file("/proc/self/cgroup", buf);
 
         return r < 0 ? r : step_place_parse(buf, ret);
 }
 
-static int read_nodes(const char *path, NodeSet *ret)
+static int step_read_nodes(const char *path, NodeSet *ret)
 {
         char buf[FILE_MAX];
-        int r = read_file(path, buf);
+        int r = step_read_file(path, buf);
 
         return r < 0 ? r : nodeset_parse(buf, ret);
 }
@@ -55,14 +55,14 @@ int step_keep_out(const StepPlace *place)
         char list[NODESET_STR_MAX];
         NodeSet ordinary, own;
 
-        int r = read_nodes(CGROUP_ROOT "/init.scope/cpuset.mems.effective", &ordinary);
+        int r = step_read_nodes(CGROUP_ROOT "/init.scope/cpuset.mems.effective", &ordinary);
         if (r == -ENOENT)
                 return 0; /* no cpuset controller, so there is no fence */
         if (r >= 0 && (asprintf(&effective, CGROUP_ROOT "%s/cpuset.mems.effective", place->step) < 0 ||
                        asprintf(&mems, CGROUP_ROOT "%s/cpuset.mems", place->step) < 0))
                 r = -ENOMEM;
         if (r >= 0)
-                r = read_nodes(effective, &own);
+                r = step_read_nodes(effective, &own);
         if (r < 0)
                 return r;
         if (nodeset_is_subset(&own, &ordinary))
@@ -107,7 +107,7 @@ int step_job_lock(const StepPlace *place, int *ret_fd)
         return 0;
 }
 
-static const char *mark_name(const char *pool, char buf[static MARK_MAX])
+static const char *step_mark_name(const char *pool, char buf[static MARK_MAX])
 {
         int n = snprintf(buf, MARK_MAX, MARK "pool.%s", pool);
 
@@ -117,7 +117,7 @@ static const char *mark_name(const char *pool, char buf[static MARK_MAX])
 int step_mark_read(int job_fd, const char *pool, char **ret_path)
 {
         char buf[MARK_MAX], value[MARK_MAX];
-        const char *name = mark_name(pool, buf);
+        const char *name = step_mark_name(pool, buf);
 
         *ret_path = NULL;
         if (!name)
@@ -132,7 +132,7 @@ int step_mark_read(int job_fd, const char *pool, char **ret_path)
 int step_mark_write(int job_fd, const char *pool, const char *path)
 {
         char buf[MARK_MAX];
-        const char *name = mark_name(pool, buf);
+        const char *name = step_mark_name(pool, buf);
 
         if (!name)
                 return -ENAMETOOLONG;

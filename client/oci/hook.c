@@ -86,7 +86,7 @@ static int check_options(const Hook *h, bool further)
 }
 
 /* The options come from a CDI file or from cdmd-nri, both of which belong to root. */
-static int parse_options(int argc, char **argv, Hook *h, bool *ret_done)
+static int hook_parse_options(int argc, char **argv, Hook *h, bool *ret_done)
 {
         static const struct option options[] = { { "pool", required_argument, NULL, 'a' },
                                                  { "size", required_argument, NULL, 'a' },
@@ -240,7 +240,7 @@ static int look_for_same(sd_bus *bus, const Hook *h, bool *ret_same)
                 size_format(own->size, buf), h->ask.pool, own->id, h->ask.size);
 }
 
-static int request(sd_bus *bus, const Hook *h)
+static int hook_request(sd_bus *bus, const Hook *h)
 {
         _cleanup_free_ char *path = NULL;
         char *positional[] = { h->ask.pool, h->ask.size, NULL };
@@ -268,7 +268,7 @@ static int hook_ask(const Hook *h)
         if (status == 0)
                 status = look_for_same(bus, h, &same);
         if (status == 0 && !same)
-                status = request(bus, h);
+                status = hook_request(bus, h);
         return status;
 }
 
@@ -279,7 +279,7 @@ int main(int argc, char **argv)
 
         setlocale(LC_CTYPE, "C.UTF-8");
         tell_set_program("cdmd-oci-hook", hook_log);
-        int status = parse_options(argc, argv, &h, &done);
+        int status = hook_parse_options(argc, argv, &h, &done);
         if (status == 0 && !done)
                 status = read_ask(&h, &asked);
         if (status == 0 && asked)

@@ -116,7 +116,7 @@ static int read_image(const char *root, const char *containers, const char *id, 
 }
 
 /* Removes annotations that are equal to those of the image. Returns their number. */
-static int drop(json_object *annotations, json_object *of_image)
+static int image_drop(json_object *annotations, json_object *of_image)
 {
         int n = 0;
 
@@ -160,5 +160,5 @@ int oci_image_drop(const char *root, OciState *s, char reason[static OCI_REASON_
                 return -EINVAL;
         }
         json_object *of_image = manifest ? oci_json_object(manifest, "annotations") : NULL;
-        return of_image ? drop(s->annotations, of_image) : 0;
+        return of_image ? image_drop(s->annotations, of_image) : 0;
 }

@@ -104,7 +104,7 @@ static int judge_names(char *names, OciPlace *p)
 }
 
 /* The uid outside of the container that the container's root is mapped to. */
-static uid_t read_root(const char *root, pid_t pid)
+static uid_t place_read_root(const char *root, pid_t pid)
 {
         _cleanup_free_ char *text = NULL;
         unsigned long inside, outside;
@@ -165,7 +165,7 @@ int oci_place_read(const char *root, pid_t pid, OciPlace *ret)
         if (r >= 0)
                 r = judge_names(names, &p);
         if (r >= 0 && !p.users)
-                r = judge_owners(root, again, read_root(root, pid), &p);
+                r = judge_owners(root, again, place_read_root(root, pid), &p);
         if (r < 0)
                 return r;
         *ret = p;

@@ -143,7 +143,7 @@ bool oci_ask_is_made(json_object *annotations)
  * line. */
 #define SHOWN_MAX 81
 
-static const char *shown(const char *s, char buf[static SHOWN_MAX])
+static const char *state_shown(const char *s, char buf[static SHOWN_MAX])
 {
         size_t n = 0;
 
@@ -187,7 +187,7 @@ int oci_ask_read(json_object *annotations, OciAsk *a, char reason[static OCI_REA
                 why = value ? oci_ask_take(a, key + n, value) : "is no text";
                 if (why) {
                         snprintf(reason, OCI_REASON_MAX, "the annotation %s (\"%s\") %s",
-                                 shown(key, its_key), shown(value ? value : "", its_value), why);
+                                 state_shown(key, its_key), state_shown(value ? value : "", its_value), why);
                         return -EINVAL;
                 }
         }
@@ -208,11 +208,11 @@ int oci_ask_check(const OciAsk *a, char reason[static OCI_REASON_MAX])
                          "pool=hbm --annotation " OCI_ANNOTATION_PREFIX "size=8G",
                          missing);
         else if (why)
-                snprintf(reason, OCI_REASON_MAX, "\"%s\" %s", shown(a->pool, word), why);
+                snprintf(reason, OCI_REASON_MAX, "\"%s\" %s", state_shown(a->pool, word), why);
         else if (size_parse(a->size, &size) < 0 || size.value == 0)
                 snprintf(reason, OCI_REASON_MAX,
                          "\"%s\" is no size; write 8G, 512M, bytes, or 50%% of the pool",
-                         shown(a->size, word));
+                         state_shown(a->size, word));
         else
                 return 0;
         return -EINVAL;

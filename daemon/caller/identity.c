@@ -58,8 +58,7 @@ IdentityLookup *identity_lookup_free(IdentityLookup *l)
 }
 
 /* done() may free the lookup: the caller must not touch it afterwards. */
-static void refuse(IdentityLookup *l, IdentityVerdict verdict, const char *format, ...) _printf_(3, 4);
-static void refuse(IdentityLookup *l, IdentityVerdict verdict, const char *format, ...)
+static _printf_(3, 4) void refuse_as(IdentityLookup *l, IdentityVerdict verdict, const char *format, ...)
 {
         _cleanup_free_ char *message = NULL;
         va_list ap;
@@ -74,15 +73,15 @@ static void refuse(IdentityLookup *l, IdentityVerdict verdict, const char *forma
 static void refuse_errno(IdentityLookup *l, int error)
 {
         if (error == -ENOENT)
-                refuse(l, IDENTITY_NO_TARGET, "there is no unit %s; `systemctl list-units` shows all",
-                       l->unit ? l->unit : "of that name");
+                refuse_as(l, IDENTITY_NO_TARGET, "there is no unit %s; `systemctl list-units` shows all",
+                          l->unit ? l->unit : "of that name");
         else if (error == -ESRCH)
-                refuse(l, IDENTITY_NO_TARGET, "there is no process %d, or it is in no unit",
-                       (int)l->asked_pid);
+                refuse_as(l, IDENTITY_NO_TARGET, "there is no process %d, or it is in no unit",
+                          l->asked_pid);
         else if (error == -ETIMEDOUT)
-                refuse(l, IDENTITY_FAILED, "systemd does not answer; try again later");
+                refuse_as(l, IDENTITY_FAILED, "systemd does not answer; try again later");
         else
-                refuse(l, IDENTITY_FAILED, "systemd cannot name the target's unit: %s", strerror(-error));
+                refuse_as(l, IDENTITY_FAILED, "systemd cannot name the target's unit: %s", strerror(-error));
 }
 
 /* unit_uid has been set before. A subtenant has none. */
@@ -108,11 +107,11 @@ static int set_subject(IdentityLookup *l, UnitInfo *u)
 
 /* The unit does not belong to the caller: prepares the reason and an alternative, in case the request is
  * denied. */
-static bool advise(IdentityLookup *l, const UnitInfo *u, const Caller *c)
+static bool identity_advise(IdentityLookup *l, const UnitInfo *u, const Caller *c)
 {
         l->identity->advice = unit_advise_caller(u, c);
         if (!l->identity->advice)
-                refuse(l, IDENTITY_FAILED, "out of memory");
+                refuse_as(l, IDENTITY_FAILED, "out of memory");
         return l->identity->advice;
 }
 
@@ -125,7 +124,7 @@ static bool set_scope_slice(IdentityLookup *l)
         if (r >= 0)
                 return true;
         i->scope_slice = NULL;
-        refuse(l, IDENTITY_FAILED, "out of memory");
+        refuse_as(l, IDENTITY_FAILED, "out of memory");
         return false;
 }
 
@@ -142,7 +141,7 @@ static bool judge_self(IdentityLookup *l, const UnitInfo *u)
 
         if (!c.cgroup || reading->only_uid < 0 || !process_is_alive(i->pidfd) ||
             !word_is_below(c.cgroup, u->cgroup)) {
-                refuse(l, IDENTITY_STALE, "the process that asked ended or changed its unit; ask again");
+                refuse_as(l, IDENTITY_STALE, "the process that asked ended or changed its unit; ask again");
                 return false;
         }
         i->in_tenant = c.only_uid && c.tenant;
@@ -154,10 +153,10 @@ static bool judge_self(IdentityLookup *l, const UnitInfo *u)
                 i->own = true;
                 return true;
         case CALLER_OTHERS:
-                return advise(l, u, &c);
+                return identity_advise(l, u, &c);
         case CALLER_REFUSED:
-                if (advise(l, u, &c))
-                        refuse(l, IDENTITY_DENIED, "%s", i->advice);
+                if (identity_advise(l, u, &c))
+                        refuse_as(l, IDENTITY_DENIED, "%s", i->advice);
                 return false;
         }
         return false;
@@ -169,8 +168,8 @@ static bool judge_cgroup(IdentityLookup *l, const UnitInfo *u)
 {
         if (strcmp(l->cgroup, u->cgroup) == 0 || (u->delegate && word_is_below(l->cgroup, u->cgroup)))
                 return true;
-        refuse(l, IDENTITY_NO_TARGET, "%s is not the control group of a unit; the nearest one is %s (%s)",
-               l->cgroup, u->name, u->cgroup);
+        refuse_as(l, IDENTITY_NO_TARGET, "%s is not the control group of a unit; the nearest one is %s (%s)",
+                  l->cgroup, u->name, u->cgroup);
         return false;
 }
 
@@ -183,14 +182,14 @@ static void with_foreign(IdentityLookup *l, const char *slice)
         int pid = l->kind == TARGET_PID ? l->asked_pid : i->pid;
 
         if (!reading->path || (l->kind == TARGET_SELF && !process_is_alive(i->pidfd))) {
-                refuse(l, IDENTITY_NO_TARGET, "process %d has ended", pid);
+                refuse_as(l, IDENTITY_NO_TARGET, "process %d has ended", pid);
                 return;
         }
         if (!reading->path[1]) {
-                refuse(l, IDENTITY_NO_TARGET,
-                       "process %d is in the root control group, which can neither be fenced nor have a "
-                       "reservation; move the process into a control group of its own first",
-                       pid);
+                refuse_as(l, IDENTITY_NO_TARGET,
+                          "process %d is in the root control group, which can neither be fenced nor have a "
+                          "reservation; move the process into a control group of its own first",
+                          pid);
                 return;
         }
         s->unit_uid = UID_NONE;
@@ -211,8 +210,8 @@ static void with_foreign(IdentityLookup *l, const char *slice)
                 r = -ENOMEM;
         }
         if (r < 0)
-                refuse(l, r == -ENOENT ? IDENTITY_NO_TARGET : IDENTITY_FAILED,
-                       "the control group %s cannot be used: %s", reading->path, strerror(-r));
+                refuse_as(l, r == -ENOENT ? IDENTITY_NO_TARGET : IDENTITY_FAILED,
+                          "the control group %s cannot be used: %s", reading->path, strerror(-r));
         else
                 l->done(IDENTITY_OK, NULL, TAKE_PTR(l->identity), l->userdata);
 }
@@ -242,9 +241,9 @@ static bool judge_subtenant(IdentityLookup *l, const IdentityReading *r)
         bool is_known = error >= 0 || error == -ENOENT || error == -EACCES;
 
         if (error == -ESRCH)
-                refuse(l, IDENTITY_NO_TARGET, "%s has no process; ask for it when it has one", r->path);
+                refuse_as(l, IDENTITY_NO_TARGET, "%s has no process; ask for it when it has one", r->path);
         else if (!is_known)
-                refuse(l, IDENTITY_FAILED, "%s cannot be read: %s", r->path, strerror(-error));
+                refuse_as(l, IDENTITY_FAILED, "%s cannot be read: %s", r->path, strerror(-error));
         return is_known;
 }
 
@@ -259,15 +258,15 @@ static void identity_judge(IdentityLookup *l)
             (l->reading && !judge_subtenant(l, l->reading)))
                 return;
         if (set_subject(l, u) < 0)
-                refuse(l, IDENTITY_FAILED, "out of memory");
+                refuse_as(l, IDENTITY_FAILED, "out of memory");
         else
                 l->done(IDENTITY_OK, NULL, TAKE_PTR(l->identity), l->userdata);
 }
 
 static void refuse_name(IdentityLookup *l, const char *user, int error)
 {
-        refuse(l, IDENTITY_FAILED, "the user %s cannot be looked up now: %s; try again later", user,
-               strerror(-error));
+        refuse_as(l, IDENTITY_FAILED, "the user %s cannot be looked up now: %s; try again later", user,
+                  strerror(-error));
 }
 
 /* A unit with an unknown User= belongs to nobody: neither to the caller nor to root. */
@@ -287,7 +286,7 @@ static void identity_on_unit_user(int error, const NameRecord *user, void *userd
                 : user      ? identity_become_user(s, user)
                             : subject_become(s, UID_NONE, NULL, NULL, 0);
         if (r < 0) {
-                refuse(l, IDENTITY_FAILED, "out of memory");
+                refuse_as(l, IDENTITY_FAILED, "out of memory");
                 return;
         }
         identity_judge(l);
@@ -327,7 +326,7 @@ static void identity_go_on(IdentityLookup *l)
         else if (error < 0)
                 refuse_errno(l, error);
         else if (!unit_is_usable(u, l->as_unit, &reason))
-                refuse(l, IDENTITY_NO_TARGET, "%s", reason ? reason : "out of memory");
+                refuse_as(l, IDENTITY_NO_TARGET, "%s", reason ? reason : "out of memory");
         else
                 identity_ask_unit_user(l);
 }
@@ -338,14 +337,15 @@ static bool check_pidfd(IdentityLookup *l)
         const IdentityReading *reading = l->reading;
 
         if (reading->pidfd_error == -ESRCH)
-                refuse(l, IDENTITY_STALE, "the process that asked has ended");
+                refuse_as(l, IDENTITY_STALE, "the process that asked has ended");
         else if (reading->pidfd_error < 0)
-                refuse(l, IDENTITY_INVALID, "the option %s is not a pidfd", CDM_OPTION_PIDFD);
+                refuse_as(l, IDENTITY_INVALID, "the option %s is not a pidfd", CDM_OPTION_PIDFD);
         else if (reading->pidfd_pid != l->identity->pid)
-                refuse(l, IDENTITY_DENIED,
-                       "the pidfd is of process %d, but the request came from process %d; name the target "
-                       "with --unit, --cgroup or --pid",
-                       reading->pidfd_pid, l->identity->pid);
+                refuse_as(
+                        l, IDENTITY_DENIED,
+                        "the pidfd is of process %d, but the request came from process %d; name the target "
+                        "with --unit, --cgroup or --pid",
+                        reading->pidfd_pid, l->identity->pid);
         else
                 return true;
         return false;
@@ -361,8 +361,8 @@ static void identity_on_read(IdentityReading *reading, void *userdata)
         if (l->kind == TARGET_SELF && !check_pidfd(l))
                 return;
         if (l->kind == TARGET_CGROUP && reading->path_error < 0)
-                refuse(l, IDENTITY_NO_TARGET, "there is no control group %s; `systemd-cgls` lists them",
-                       l->cgroup);
+                refuse_as(l, IDENTITY_NO_TARGET, "there is no control group %s; `systemd-cgls` lists them",
+                          l->cgroup);
         else
                 identity_go_on(l);
 }
@@ -387,7 +387,8 @@ static void identity_read(IdentityLookup *l)
         }
         int r = identity_read_start(l->context.worker, &what, identity_on_read, l, &l->read);
         if (r < 0)
-                refuse(l, IDENTITY_FAILED, "the process of the caller cannot be read now: %s", strerror(-r));
+                refuse_as(l, IDENTITY_FAILED, "the process of the caller cannot be read now: %s",
+                          strerror(-r));
         else
                 i->pidfd = -EBADF;
 }
@@ -452,11 +453,11 @@ static void identity_on_other_user(int error, const NameRecord *user, void *user
 
         l->name = NULL;
         if (error == -ENOENT)
-                refuse(l, IDENTITY_INVALID, "there is no user %s", l->user);
+                refuse_as(l, IDENTITY_INVALID, "there is no user %s", l->user);
         else if (error < 0)
                 refuse_name(l, l->user, error);
         else if (identity_become_user(l->identity->subject, user) < 0)
-                refuse(l, IDENTITY_FAILED, "out of memory");
+                refuse_as(l, IDENTITY_FAILED, "out of memory");
         else
                 identity_ask_unit(l);
 }
@@ -466,7 +467,7 @@ static void identity_ask_other_user(IdentityLookup *l)
 {
         /* Otherwise any user could look up arbitrary names, and block all threads with slow lookups. */
         if (l->identity->sender_uid != 0) {
-                refuse(l, IDENTITY_DENIED, "only root may ask for another user; leave out --user");
+                refuse_as(l, IDENTITY_DENIED, "only root may ask for another user; leave out --user");
                 return;
         }
         int r = names_ask(l->context.names, NAME_MEMBER, l->user, 0, identity_on_other_user, l, &l->name);
@@ -482,19 +483,16 @@ static void with_sender(IdentityLookup *l, const Sender *sender)
         s->unit_uid = UID_NONE;
         int r = s->nobody ? subject_become(s, 0, NULL, NULL, 0)
                           : subject_become(s, sender->uid, NULL, sender->gids, sender->n_gids);
-        if (r < 0) {
-                refuse(l, IDENTITY_FAILED, "out of memory");
-                return;
-        }
         /* The pidfd is compared with this PID after PID 1 has named the unit. */
-        if (l->kind == TARGET_SELF && sender->pid <= 0) {
-                refuse(l, IDENTITY_DENIED,
-                       "the bus cannot say which process asks; name the target with --unit, --cgroup or --pid");
-                return;
-        }
         if (l->kind == TARGET_SELF)
                 l->identity->pid = sender->pid;
-        if (l->user)
+        if (r < 0)
+                refuse_as(l, IDENTITY_FAILED, "out of memory");
+        else if (l->kind == TARGET_SELF && sender->pid <= 0)
+                refuse_as(
+                        l, IDENTITY_DENIED,
+                        "the bus cannot say which process asks; name the target with --unit, --cgroup or --pid");
+        else if (l->user)
                 identity_ask_other_user(l);
         else
                 identity_ask_unit(l);
@@ -506,7 +504,7 @@ static void identity_on_sender(int error, const Sender *sender, void *userdata)
 
         l->slot = sd_bus_slot_unref(l->slot);
         if (error < 0)
-                refuse(l, IDENTITY_NO_SENDER, "the bus does not know who asked");
+                refuse_as(l, IDENTITY_NO_SENDER, "the bus does not know who asked");
         else
                 with_sender(l, sender);
 }
@@ -518,24 +516,26 @@ static bool refuse_words(IdentityLookup *l)
         case TARGET_SELF:
                 if (l->identity->pidfd >= 0)
                         return false;
-                refuse(l, IDENTITY_INVALID,
-                       "no target given: pass unit, cgroup or pid, or a pidfd of the caller for its own unit");
+                refuse_as(
+                        l, IDENTITY_INVALID,
+                        "no target given: pass unit, cgroup or pid, or a pidfd of the caller for its own unit");
                 return true;
         case TARGET_UNIT:
                 if (unit_name_can_be_target(l->unit))
                         return false;
-                refuse(l, IDENTITY_NO_TARGET,
-                       "'%s' is neither a service nor a scope; only those can be a target", l->unit);
+                refuse_as(l, IDENTITY_NO_TARGET,
+                          "'%s' is neither a service nor a scope; only those can be a target", l->unit);
                 return true;
         case TARGET_CGROUP:
                 if (cgroup_path_is_normal(l->cgroup))
                         return false;
-                refuse(l, IDENTITY_INVALID, "'%s' is not a path such as /system.slice/a.service", l->cgroup);
+                refuse_as(l, IDENTITY_INVALID, "'%s' is not a path such as /system.slice/a.service",
+                          l->cgroup);
                 return true;
         case TARGET_PID:
                 if (l->asked_pid > 0)
                         return false;
-                refuse(l, IDENTITY_INVALID, "there is no process %d", (int)l->asked_pid);
+                refuse_as(l, IDENTITY_INVALID, "there is no process %d", l->asked_pid);
                 return true;
         }
         return true;

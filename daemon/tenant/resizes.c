@@ -366,7 +366,7 @@ static void resize_on_shrink_turn(int result _unused_, void *userdata)
                 resize_fail(z, r);
 }
 
-static void resize_shrink(Resize *z, Entry *e)
+static void resizes_shrink(Resize *z, Entry *e)
 {
         if (!resize_decide(z, e))
                 return;
@@ -530,7 +530,7 @@ static void resize_on_owner(int error, Subject *subject, uid_t sender_uid, void 
                 resize_look(z);
 }
 
-static void resize_grow(Resize *z, Entry *e)
+static void resizes_grow(Resize *z, Entry *e)
 {
         int r = owner_subject_start(e->book->core, z->client, e->r->target, resize_on_owner, z, &z->owner);
 
@@ -581,8 +581,8 @@ int resizes_start(ResizeSet *s, Entry *e, uint64_t size_bytes, const char *clien
                 return -ENOMEM;
         }
         if (size_bytes > e->r->size_bytes && !e->r->exclusive && size_bytes <= INT64_MAX)
-                resize_grow(z, e);
+                resizes_grow(z, e);
         else
-                resize_shrink(z, e);
+                resizes_shrink(z, e);
         return 0;
 }

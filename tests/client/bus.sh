@@ -361,6 +361,16 @@ run 0 request hbm 1M
 # With cdmctl its command ends as well. Its end of the pipe closes then, and cat sees it.
 sh -c '"$0" run hbm 1M --mem-policy=none -- sh -c "kill -9 \$PPID; exec sleep 1000"' "$cdmctl" | cat >/dev/null
 
+# A signal while the release of run goes on ends the wait, and the exit status stays that of the command.
+"$cdmctl" run slow 64M --mem-policy=none -- sh -c 'exit 5' >"$scratch/out" 2>"$scratch/err" &
+command=$!
+until tail -1 "$scratch/log" | grep -qx Release; do kill -0 "$command" 2>/dev/null || break; done
+kill -TERM "$command"
+status=0
+wait "$command" || status=$?
+[ "$status" -eq 5 ] || complain "SIGTERM during the release ended run with $status"
+says err 'interrupted; the release continues'
+
 # sanitizers and sandboxes aside, the command has the policy that was asked for
 for policy in prefer bind interleave; do
         if "$cdmctl" run hbm 1M --mem-policy=$policy -- cat /proc/self/numa_maps >"$scratch/out" 2>"$scratch/err"; then

@@ -253,6 +253,7 @@ static int request(sd_bus_message *m, void *userdata, sd_bus_error *error)
         ended_early = strcmp(pool, "ended-early") == 0;
         n_state_reads = 0;
         slow = strcmp(pool, "slow") == 0;
+        slow_left_bytes = 0;
         if (strcmp(sd_bus_message_get_member(m), "Request") == 0)
                 return sd_bus_reply_method_return(m, "o", CDM_PATH_RESERVATION "/7");
         return sd_bus_reply_method_return(m, "a{sv}", 5, "verdict", "s", "full", "reason", "s", "no room",
