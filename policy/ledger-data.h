@@ -73,7 +73,7 @@ typedef struct NodeSum {
         size_t n_exclusive;
         Sum stay_bytes;
         size_t n_stay, n_stay_exclusive;
-        OrderNode *displaceable;
+        Order displaceable;
         LedgerHolding *holdings; /* unobserved ones first */
         LedgerHolding *walk;     /* where ledger_walk_tenants_of_node() continues */
 } NodeSum;

@@ -112,7 +112,7 @@ int ledger_foreach_displaceable(const Ledger *l, int node, int (*fn)(Reservation
 {
         LedgerVisit v = { fn, userdata };
 
-        return order_foreach(l->nodes[node].displaceable, ledger_visit, &v);
+        return order_foreach(&l->nodes[node].displaceable, ledger_visit, &v);
 }
 
 bool ledger_is_alone(const Ledger *l, const Reservation *r)
