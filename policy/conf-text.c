@@ -13,14 +13,12 @@
 #include "policy/size.h"
 #include "policy/word.h"
 
-#define UNIT_NAME_MAX 255 /* as in systemd */
 #define POOL_NAME_MAX 64
 #define WORD_MAX      32  /* longest section name */
 #define NEAREST_MAX   255 /* longest word that is compared; unit names are not longer */
 #define LETTERS       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS        "0123456789"
 #define GLOB          "*?[]!^"
-#define UNIT_CHARS    LETTERS DIGITS ":-_.\\@"
 #define POOL_CHARS    LETTERS DIGITS "-_."
 #define BLANKS        " \t"
 
@@ -238,8 +236,7 @@ const char *conf_check_unit(const char *word)
 {
         if (conf_text_is_glob(word))
                 return "is a pattern; name the unit itself";
-        if (!conf_text_consists_of(word, UNIT_CHARS) || word[0] == '@' || word[0] == '.' ||
-            strlen(word) > UNIT_NAME_MAX)
+        if (!word_is_unit_name(word) || word[0] == '@' || word[0] == '.')
                 return "is not a unit's name";
         if (!word_ends_with(word, ".service") && !word_ends_with(word, ".scope"))
                 return "is neither a service nor a scope; write it in full, as in example.service";
@@ -278,7 +275,7 @@ const char *conf_check_cdi_size(const char *word)
 const char *conf_check_unit_glob(const char *word)
 {
         const char *reason =
-                conf_text_check_glob(word, UNIT_CHARS GLOB, "is not a unit's name or a pattern of one");
+                conf_text_check_glob(word, WORD_UNIT_CHARS GLOB, "is not a unit's name or a pattern of one");
 
         if (reason)
                 return reason;
@@ -291,8 +288,8 @@ const char *conf_check_unit_glob(const char *word)
 
 const char *conf_check_slice_glob(const char *word)
 {
-        const char *reason =
-                conf_text_check_glob(word, UNIT_CHARS GLOB, "is not a slice's name or a pattern of one");
+        const char *reason = conf_text_check_glob(word, WORD_UNIT_CHARS GLOB,
+                                                  "is not a slice's name or a pattern of one");
 
         if (reason)
                 return reason;
@@ -321,7 +318,7 @@ const char *conf_check_container_glob(const char *word)
 
         if (!colon || colon == word || colon[1] == '\0')
                 return "is not RUNTIME:ID; write for example podman:* for every container of podman";
-        return conf_text_check_glob(word, UNIT_CHARS GLOB, "is not RUNTIME:ID or a pattern of it");
+        return conf_text_check_glob(word, WORD_UNIT_CHARS GLOB, "is not RUNTIME:ID or a pattern of it");
 }
 
 const char *conf_check_label_glob(const char *word)
@@ -363,20 +360,20 @@ static const char *conf_check_static_scope(const char *word)
         if (word[fixed] && !memchr(word, '-', fixed))
                 return "cannot be known before it starts; with Static= write a scope in full, or how its name "
                        "begins up to a \"-\", as in machine-qemu*.scope";
-        if (strlen(word) > UNIT_NAME_MAX - strlen(CDM_UNIT_REQUIRED "@.service"))
+        if (strlen(word) > WORD_UNIT_NAME_MAX - strlen(CDM_UNIT_REQUIRED "@.service"))
                 return "is too long: " CDM_UNIT_REQUIRED "@NAME.service must be the name of a unit";
         return NULL;
 }
 
 const char *conf_check_static_unit(const char *word)
 {
-        char name[UNIT_NAME_MAX + 1];
+        char name[WORD_UNIT_NAME_MAX + 1];
         size_t n = strlen(word);
         const char *star = strchr(word, '*');
 
         if (word_ends_with(word, ".scope"))
                 return conf_check_static_scope(word);
-        if (!word_ends_with(word, ".service") || n > UNIT_NAME_MAX)
+        if (!word_ends_with(word, ".service") || n > WORD_UNIT_NAME_MAX)
                 return "is neither a service nor a scope; Static= is for these, as in train-*.service";
         memcpy(name, word, n + 1);
         if (star) {
@@ -397,7 +394,7 @@ const char *conf_check_static_unit(const char *word)
          * other. */
         if (strncmp(word, "cdmd-", strlen("cdmd-")) == 0)
                 return "is or would be one of cdmd's own units; name another service";
-        if (n > UNIT_NAME_MAX - strlen(CDM_UNIT_REQUIRED "@.service"))
+        if (n > WORD_UNIT_NAME_MAX - strlen(CDM_UNIT_REQUIRED "@.service"))
                 return "is too long: " CDM_UNIT_REQUIRED "@NAME.service must be the name of a unit";
         return conf_check_unit(name);
 }

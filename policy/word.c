@@ -32,6 +32,13 @@ bool word_matches(const char *glob, const char *word)
         return strchr(glob, '\\') && fnmatch(glob, word, FNM_NOESCAPE) == 0;
 }
 
+bool word_is_unit_name(const char *word)
+{
+        size_t n = strspn(word, WORD_UNIT_CHARS);
+
+        return n > 0 && n <= WORD_UNIT_NAME_MAX && word[n] == '\0';
+}
+
 const char *word_unit_of_name(const char *name)
 {
         return name[0] == '_' ? name + 1 : name;

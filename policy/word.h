@@ -13,6 +13,12 @@ bool word_is_below(const char *path, const char *top);
 /* True if the word matches the pattern, where a backslash quotes or is a character of the word. */
 bool word_matches(const char *glob, const char *word);
 
+/* The characters of unit names, and their longest length, as in systemd. */
+#define WORD_UNIT_CHARS    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@"
+#define WORD_UNIT_NAME_MAX 255
+/* True if the word consists of these and is not longer. The type (".service") is not looked at. */
+bool word_is_unit_name(const char *word);
+
 /* Returns the part of a cgroup's name (one component of a path) that is the name of its unit. If the kernel
  * could have a file with the name of the unit, systemd puts a '_' in front of the cgroup's name: the cgroup
  * of memory.service is _memory.service. */

@@ -7,15 +7,9 @@
 #include "policy/cdm-names.h"
 #include "policy/word.h"
 
-#define UNIT_NAME_MAX 255
-
 bool unit_name_can_be_target(const char *name)
 {
-        static const char allowed[] =
-                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@";
-        size_t n = strlen(name);
-
-        return n <= UNIT_NAME_MAX && strspn(name, allowed) == n &&
+        return word_is_unit_name(name) &&
                (word_ends_with(name, ".service") || word_ends_with(name, ".scope"));
 }
 

@@ -15,8 +15,9 @@
 
 #include "daemon/pid1/fence-files.h"
 #include "policy/cdm-names.h"
+#include "policy/word.h"
 
-#define UNIT_NAME_MAX    250 /* still a valid file name with ".d" */
+#define FOLDER_OF_MAX    250 /* the longest unit whose name with ".d" is the name of a file */
 #define DROPIN_BYTES_MAX ((size_t)16 * 1024)
 #define DIR_DECIDED_NEW  CDM_STATE_DIR "/.fence.new"
 
@@ -68,10 +69,9 @@ static void fence_files_closedir_p(DIR **d)
 static const char *fence_files_unit_section(const char *unit)
 {
         const char *dot = strrchr(unit, '.');
-        size_t n = strlen(unit);
 
-        if (!dot || dot == unit || unit[0] == '.' || n > UNIT_NAME_MAX ||
-            strspn(unit, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ:-_.\\@") != n)
+        if (!dot || dot == unit || unit[0] == '.' || strlen(unit) > FOLDER_OF_MAX ||
+            !word_is_unit_name(unit))
                 return NULL;
         for (size_t i = 0; i < ARRAY_SIZE(leaf_types); i++)
                 if (strcmp(dot + 1, leaf_types[i].suffix) == 0)
@@ -153,7 +153,7 @@ static bool drop_ins_have(const DropIns *d, const char *folder, const char *name
 
 static bool drop_ins_have_unit(const DropIns *d, const char *unit, const char *name)
 {
-        char folder[UNIT_NAME_MAX + 3];
+        char folder[FOLDER_OF_MAX + 3];
 
         snprintf(folder, sizeof(folder), "%s.d", unit);
         return drop_ins_have(d, folder, name);

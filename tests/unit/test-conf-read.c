@@ -653,6 +653,25 @@ START_TEST(check_files)
 }
 END_TEST
 
+/* The length is the limit of systemd, without the end of the string. */
+START_TEST(the_name_of_a_unit)
+{
+        static const char *const bad[] = { "",          "a b.service", "a/b.service",
+                                           "@.service", ".service",    "\xc3\xa4.service" };
+        char name[257];
+
+        memset(name, 'x', sizeof(name));
+        strcpy(name + 255 - strlen(".service"), ".service");
+        ck_assert_ptr_null(conf_check_unit(name));
+        strcpy(name + 256 - strlen(".service"), ".service");
+        name[255 - strlen(".service")] = 'x';
+        ck_assert_str_eq(conf_check_unit(name), "is not a unit's name");
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+                ck_assert_str_eq(conf_check_unit(bad[i]), "is not a unit's name");
+        ck_assert_ptr_null(conf_check_unit("cdm-:_-.\\x2d@9.scope"));
+}
+END_TEST
+
 /* Candidates may come from elsewhere, such as the names of all units. */
 START_TEST(the_nearest_word)
 {
@@ -728,6 +747,7 @@ int main(void)
                 size,
                 check_files,
                 message_text,
+                the_name_of_a_unit,
                 the_nearest_word,
         };
         Suite *s = suite_create("conf-read");
