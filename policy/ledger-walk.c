@@ -225,24 +225,51 @@ static int ledger_entry_compare(const LedgerEntry *a, const LedgerEntry *b)
         return (a->r->id > b->r->id) - (a->r->id < b->r->id);
 }
 
-int ledger_foreach_of_tenant(const Ledger *l, const char *tenant, int (*fn)(Reservation *r, void *userdata),
-                             void *userdata)
+/* The oldest one comes first. */
+static LedgerEntry *ledger_entries_of_tenant(const Ledger *l, const char *tenant)
 {
         LedgerTenant *t = ledger_tenant_find(l, tenant);
-        LedgerEntry *e;
 
         if (!t)
-                return 0;
+                return NULL;
         if (t->unsorted)
                 DL_SORT(t->entries, ledger_entry_compare);
         t->unsorted = false;
-        DL_FOREACH (t->entries, e) {
+        return t->entries;
+}
+
+int ledger_foreach_of_tenant(const Ledger *l, const char *tenant, int (*fn)(Reservation *r, void *userdata),
+                             void *userdata)
+{
+        LedgerEntry *entries = ledger_entries_of_tenant(l, tenant), *e;
+
+        DL_FOREACH (entries, e) {
                 ledger_count_visit(l);
                 int r = fn(e->r, userdata);
                 if (r != 0)
                         return r;
         }
         return 0;
+}
+
+Reservation *ledger_first_of_tenant(const Ledger *l, const char *tenant)
+{
+        LedgerEntry *e = ledger_entries_of_tenant(l, tenant);
+
+        ledger_count_visit(l);
+        return e ? e->r : NULL;
+}
+
+NodeSet ledger_base_of_tenant(const Ledger *l, const char *tenant)
+{
+        LedgerEntry *entries = ledger_entries_of_tenant(l, tenant), *e;
+
+        DL_FOREACH (entries, e) {
+                ledger_count_visit(l);
+                if (!nodeset_is_empty(&e->r->base))
+                        return e->r->base;
+        }
+        return NODESET_EMPTY;
 }
 
 int ledger_foreach_tenant_of_node(const Ledger *l, int node,

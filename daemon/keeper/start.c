@@ -117,25 +117,17 @@ static void start_on_ids_lost(const char *reason, uint32_t next_id, void *userda
                 reason, next_id);
 }
 
-static int start_first_reservation(Reservation *r, void *userdata)
-{
-        *(Reservation **)userdata = r;
-        return 1;
-}
-
 /* A tenant is checked once, for its first reservation. */
 static void start_check_tenant(uint32_t id, void *userdata)
 {
         Start *s = userdata;
         Book *book = s->context.book;
         const Entry *e = book_find(book, id);
-        Reservation *first = NULL;
 
         if (!e)
                 return;
         const char *tenant = ledger_tenant_key(e->r->target);
-        ledger_foreach_of_tenant(book->ledger, tenant, start_first_reservation, &first);
-        if (first != e->r)
+        if (ledger_first_of_tenant(book->ledger, tenant) != e->r)
                 return;
         int r = unit_checks_add(s->context.unit_checks, tenant, s->repair, s->on_done, s);
         if (r < 0)

@@ -296,6 +296,9 @@ int change_start(const ChangeContext *context, const Reservation *r, const Chang
         int k = change_copy(c, r);
         if (k < 0)
                 return k;
+        /* A reservation that waits has no base yet. */
+        if (nodeset_is_empty(&c->base))
+                c->base = ledger_base_of_tenant(c->book->ledger, c->tenant);
         NodeSet nodes = nodeset_union(&c->nodes, &terms->leaving);
         if (c->cgroup)
                 k = tenant_read_start(c->book->core->worker, c->cgroup, c->cgroup_id, &nodes, change_on_read,

@@ -21,19 +21,12 @@
 #include "policy/cdm-names.h"
 #include "policy/size.h"
 
-static int grant_first_base(Reservation *r, void *userdata)
-{
-        *(NodeSet *)userdata = r->base;
-        return 1;
-}
-
-/* The ordinary nodes that the unit keeps: the base of its first reservation, if there is one; else those in
- * mems; else all. */
+/* The ordinary nodes that the unit keeps: its base, if there is a grant; else those in mems; else all. */
 static NodeSet grant_find_base(Book *book, const Subject *target, const NodeSet *mems)
 {
-        NodeSet base = NODESET_EMPTY;
+        NodeSet base = ledger_base_of_tenant(book->ledger, ledger_tenant_key(target));
 
-        if (ledger_foreach_of_tenant(book->ledger, ledger_tenant_key(target), grant_first_base, &base) == 1)
+        if (!nodeset_is_empty(&base))
                 return base;
         base = nodeset_intersect(mems, &book->pools->ordinary);
         return nodeset_is_empty(&base) ? book->pools->ordinary : base;

@@ -158,12 +158,6 @@ static int run_look(Job *job, void *userdata)
         return 0;
 }
 
-static int first_cgroup(Reservation *r, void *userdata)
-{
-        *(const char **)userdata = r->target->cgroup;
-        return 1;
-}
-
 typedef struct Collect {
         Book *book;
         const BufferSet *buffers;
@@ -175,13 +169,12 @@ static int collect_tenant(const char *tenant, uint64_t bytes, void *userdata)
 {
         Collect *c = userdata;
         LookJob *j = c->job;
-        const char *cgroup = NULL;
+        const Reservation *first = ledger_first_of_tenant(c->book->ledger, tenant);
 
         /* The bytes of its buffers are charged to cdmd, and are not moved. */
         uint64_t buffers = buffers_tenant_bytes(c->buffers, tenant, c->node, true);
 
-        ledger_foreach_of_tenant(c->book->ledger, tenant, first_cgroup, &cgroup);
-        if (!cgroup)
+        if (!first || !first->target->cgroup)
                 return 0;
         bytes -= bytes < buffers ? bytes : buffers;
         if (j->n_looks == j->n_allocated) {
@@ -193,9 +186,10 @@ static int collect_tenant(const char *tenant, uint64_t bytes, void *userdata)
                 j->looks = looks;
                 j->n_allocated = n;
         }
-        Look l = {
-                .tenant = strdup(tenant), .cgroup = strdup(cgroup), .node = c->node, .held_bytes = bytes
-        };
+        Look l = { .tenant = strdup(tenant),
+                   .cgroup = strdup(first->target->cgroup),
+                   .node = c->node,
+                   .held_bytes = bytes };
         if (!l.tenant || !l.cgroup) {
                 free(l.tenant);
                 free(l.cgroup);

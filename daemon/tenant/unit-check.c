@@ -250,29 +250,23 @@ static void unit_check_on_set_back(Apply *a, const ApplyResult *result, void *us
         unit_check_finish(c);
 }
 
-static int unit_check_first_reservation(Reservation *r, void *userdata)
-{
-        *(Reservation **)userdata = r;
-        return 1;
-}
-
 static void unit_check_end_tenant(UnitCheck *c)
 {
         Book *book = c->book;
         PlanInput in = { .has_property = true, .ended = true };
         ApplyTarget target = { .unit = c->unit };
-        Reservation *r = NULL;
+        NodeSet base = ledger_base_of_tenant(book->ledger, c->unit);
         Plan p;
 
-        ledger_foreach_of_tenant(book->ledger, c->unit, unit_check_first_reservation, &r);
-        if (!r || !c->info || !nodeset_intersects(&c->info->allowed, &book->pools->cdm)) {
+        if (!ledger_first_of_tenant(book->ledger, c->unit) || !c->info ||
+            !nodeset_intersects(&c->info->allowed, &book->pools->cdm)) {
                 unit_check_drop(c, 0);
                 unit_check_finish(c);
                 return;
         }
         in.base = nodeset_subtract(&c->info->allowed, &book->pools->cdm);
         if (nodeset_is_empty(&in.base))
-                in.base = nodeset_subtract(&r->base, &book->pools->cdm);
+                in.base = nodeset_subtract(&base, &book->pools->cdm);
         if (nodeset_is_empty(&in.base))
                 in.base = book->pools->ordinary;
         in.current = c->info->allowed;
@@ -367,10 +361,9 @@ static void unit_check_await_birth(UnitCheck *c)
 static void unit_check_repair_tenant(UnitCheck *c)
 {
         ChangeTerms terms = { .migrate = false };
-        Reservation *r = NULL;
+        Reservation *r = ledger_first_of_tenant(c->book->ledger, c->unit);
         int k = 0;
 
-        ledger_foreach_of_tenant(c->book->ledger, c->unit, unit_check_first_reservation, &r);
         if (r && r->target->cgroup)
                 k = change_start(c->set->changes, r, &terms, unit_check_on_repaired, c, &c->change);
         if (!r || !r->target->cgroup || k < 0)

@@ -130,16 +130,9 @@ int usage_run(Job *job, void *userdata)
 
 /* --- collecting ----------------------------------------------------------------------------------------- */
 
-static int usage_first_cgroup(Reservation *r, void *userdata)
-{
-        *(const char **)userdata = r->target->cgroup;
-        return 1;
-}
-
 static int usage_collect_tenant(const char *tenant, uint64_t bytes, void *userdata)
 {
         UsageObservation *o = userdata;
-        const char *cgroup = NULL;
         UsageReading *r;
 
         HASH_FIND_STR(o->readings, tenant, r);
@@ -150,7 +143,8 @@ static int usage_collect_tenant(const char *tenant, uint64_t bytes, void *userda
         r = calloc(1, sizeof(*r));
         if (!r)
                 return -ENOMEM;
-        ledger_foreach_of_tenant(o->usage->context.ledger, tenant, usage_first_cgroup, &cgroup);
+        const Reservation *first = ledger_first_of_tenant(o->usage->context.ledger, tenant);
+        const char *cgroup = first ? first->target->cgroup : NULL;
         *r = (UsageReading){ .tenant = strdup(tenant),
                              .cgroup = cgroup ? strdup(cgroup) : NULL,
                              .nodes = nodeset_of(o->collecting) };

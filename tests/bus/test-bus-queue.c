@@ -254,6 +254,31 @@ START_TEST(nobody_overtakes)
 }
 END_TEST
 
+/* Nobody has read what a unit that waits had before. */
+START_TEST(a_unit_that_waits_keeps_its_ordinary_nodes)
+{
+        world_set_policy(&w, policy_queue);
+        uint64_t all = world_available(&w);
+        uint32_t other = must_ask(w.client, "db.service", all - GIB, 0, 0);
+        world_put(&w, TRAIN_MEMS ".effective", "0\n");
+        world_put(&w, TRAIN_MEMS, "0\n");
+        uint32_t large = must_ask(w.client, "train.service", all - GIB, 0, FOREVER);
+        uint32_t small = must_ask(w.client, "train.service", GIB / 2, 6, 0);
+
+        is_state(small, "active");
+        is_state(large, "queued");
+        ck_assert_str_eq(world_get(&w, TRAIN_MEMS), "0,3");
+        world_kill_cdmd(&w, SIGKILL);
+        world_put(&w, TRAIN_MEMS ".effective", "0\n");
+        world_put(&w, TRAIN_MEMS, "0\n");
+        world_start_cdmd(&w);
+        world_wait_file(&w, TRAIN_MEMS, "0,3");
+        ck_assert_int_eq(world_release(w.client, other), 0);
+        world_wait_event(&w, "granted", large);
+        ck_assert_str_eq(world_get(&w, TRAIN_MEMS), "0,2-3");
+}
+END_TEST
+
 /* Who waits for room is in the way of others; as soon as he waits for his quota he is not. */
 START_TEST(who_waits_for_a_quota_is_in_nobodys_way)
 {
@@ -578,6 +603,7 @@ int main(void)
         tcase_add_test(t, a_lease_that_ended_meanwhile_is_warned_of_first);
         tcase_add_test(t, one_that_waits_is_granted_when_there_is_room);
         tcase_add_test(t, nobody_overtakes);
+        tcase_add_test(t, a_unit_that_waits_keeps_its_ordinary_nodes);
         tcase_add_test(t, who_waits_for_a_quota_is_in_nobodys_way);
         tcase_add_test(t, waiting_ends);
         tcase_add_test(t, the_queue_has_an_end);
