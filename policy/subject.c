@@ -45,6 +45,7 @@ int subject_copy(const Subject *s, Subject **ret)
             labels_copy(&s->labels, &copy->labels) < 0)
                 return -ENOMEM;
         copy->cgroup_id = s->cgroup_id;
+        copy->below_unit = s->below_unit;
         copy->uid = s->uid;
         copy->nobody = s->nobody;
         copy->unit_uid = s->unit_uid;

@@ -19,11 +19,12 @@ typedef struct Subject {
         char *slice;        /* its slice; the ancestors follow from the name */
         char *cgroup;       /* path below the cgroup root, starts with '/'; NULL when unknown (offline) */
         uint64_t cgroup_id; /* inode of the cgroup's directory; 0 when unknown */
-        char *container;    /* "RUNTIME:ID" or NULL; only for cgroups that root made */
-        uid_t uid;          /* the owner: the EUID of the bus connection; root if there is no user */
-        bool nobody;        /* the request has no user, and rules see none */
-        char *user;         /* the user's name, for messages; NULL when unknown */
-        gid_t *gids;        /* the user's groups */
+        bool below_unit; /* a child of a delegated unit (Subtree=), and a tenant of its own: unit is NULL */
+        char *container; /* "RUNTIME:ID" or NULL; only for cgroups that root made */
+        uid_t uid;       /* the owner: the EUID of the bus connection; root if there is no user */
+        bool nobody;     /* the request has no user, and rules see none */
+        char *user;      /* the user's name, for messages; NULL when unknown */
+        gid_t *gids;     /* the user's groups */
         size_t n_gids;
         Labels labels;  /* of the cgroup, set by an authorized caller, never by its processes */
         uid_t unit_uid; /* the unit's User=, UID_NONE when unknown */

@@ -92,6 +92,7 @@ static int set_subject(IdentityLookup *l, UnitInfo *u)
         if (l->reading && l->reading->subtenant) {
                 s->cgroup = TAKE_PTR(l->reading->subtenant);
                 s->cgroup_id = l->reading->subtenant_id;
+                s->below_unit = true;
                 s->slice = TAKE_PTR(u->slice);
                 s->unit_uid = UID_NONE;
                 return subject_set_container(s);

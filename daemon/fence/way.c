@@ -44,7 +44,8 @@ int way_change(Foreign *f, const char *cgroup, uint64_t id, bool open, const Nod
         return r;
 }
 
-int way_hold(Foreign *f, const char *cgroup, uint64_t id, const NodeSet *nodes)
+int way_hold(Foreign *f, const char *cgroup, uint64_t id, bool below_unit, const NodeSet *nodes)
 {
-        return subtenant_is_one(cgroup) ? subtenant_hold(cgroup, id, nodes) : foreign_hold(f, cgroup, nodes);
+        return below_unit || subtenant_is_one(cgroup) ? subtenant_hold(cgroup, id, nodes)
+                                                      : foreign_hold(f, cgroup, nodes);
 }

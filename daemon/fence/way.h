@@ -14,5 +14,6 @@
  * does not tell; owned by the caller. */
 int way_change(Foreign *f, const char *cgroup, uint64_t id, bool open, const NodeSet *nodes,
                SubtenantUnit *ret, char **ret_message);
-/* Promises these nodes to the tenant without writing to the kernel. Does not block. */
-int way_hold(Foreign *f, const char *cgroup, uint64_t id, const NodeSet *nodes);
+/* Promises these nodes to the tenant without writing to the kernel. below_unit: it was granted as a child of a
+ * unit, whether or not Subtree= still says so. Does not block. */
+int way_hold(Foreign *f, const char *cgroup, uint64_t id, bool below_unit, const NodeSet *nodes);

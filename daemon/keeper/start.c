@@ -75,9 +75,9 @@ static int start_on_loaded(Reservation *r, StorePhase phase, void *userdata)
         if (phase == STORE_GRANTING)
                 r->state = RESERVATION_DRAINING;
         NodeSet nodes = reservation_nodes(r);
-        int k = r->target->unit
-                        ? 0
-                        : way_hold(s->context.foreign, r->target->cgroup, r->target->cgroup_id, &nodes);
+        int k = r->target->unit ? 0
+                                : way_hold(s->context.foreign, r->target->cgroup, r->target->cgroup_id,
+                                           r->target->below_unit, &nodes);
         if (k >= 0)
                 k = book_add(book, r, phase, &e);
         if (k < 0)

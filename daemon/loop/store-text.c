@@ -185,8 +185,8 @@ static int store_text_set_client_process(StoreDraft *d, const char *v)
         return 0;
 }
 
-/* The names of the flags that are set: exclusive, capped, scope, with-start, nobody; for a waiting request
- * also patient, migrate, bind. */
+/* The names of the flags that are set: exclusive, capped, scope, with-start, nobody, below-unit; for a waiting
+ * request also patient, migrate, bind. */
 static int store_text_set_flags(StoreDraft *d, const char *v)
 {
         char word[16];
@@ -205,6 +205,8 @@ static int store_text_set_flags(StoreDraft *d, const char *v)
                         d->r->with_start = true;
                 else if (strcmp(word, "nobody") == 0)
                         d->r->target->nobody = true;
+                else if (strcmp(word, "below-unit") == 0)
+                        d->r->target->below_unit = true;
                 else
                         return -EINVAL;
         return 0;
@@ -350,9 +352,9 @@ int store_format(const Reservation *r, StorePhase phase, char **ret)
                 fprintf(f, "Requester=%u\n", r->requester);
         store_print_labels(f, "Labels", &r->target->labels);
         fprintf(f, "UnitUid=%u\nPriority=%" PRIi32 "\n", r->target->unit_uid, r->priority);
-        fprintf(f, "Flags=%s%s%s%s%s", r->exclusive ? "exclusive " : "", r->capped ? "capped " : "",
+        fprintf(f, "Flags=%s%s%s%s%s%s", r->exclusive ? "exclusive " : "", r->capped ? "capped " : "",
                 r->scope ? "scope " : "", r->with_start ? "with-start " : "",
-                r->target->nobody ? "nobody " : "");
+                r->target->nobody ? "nobody " : "", r->target->below_unit ? "below-unit " : "");
         if (r->wait)
                 fprintf(f, "%s%s%s", r->wait->patient ? "patient " : "", r->wait->migrate ? "migrate " : "",
                         r->wait->bind ? "bind " : "");

@@ -24,6 +24,7 @@ struct Change {
         char *tenant, *unit, *cgroup; /* copied from the reservation, which may be freed meanwhile */
         uint64_t cgroup_id;
         bool with_start; /* Static=: its unit may not have started yet */
+        bool below_unit; /* see Subject */
         NodeSet nodes, base;
         ChangeTerms terms;
         TenantRead *read;
@@ -209,7 +210,7 @@ static int make_plan(const Change *c, const TenantReading *now, Plan *ret)
                 in.migrate_up = false;
                 /* The end of the fence has restored this cgroup. A later fence must know the promise. */
                 if (in.has_way)
-                        return way_hold(c->context->foreign, c->cgroup, c->cgroup_id, &open);
+                        return way_hold(c->context->foreign, c->cgroup, c->cgroup_id, c->below_unit, &open);
         } else {
                 in.n_excess = find_excess(c, now, &kept, excess);
         }
@@ -272,6 +273,7 @@ static int change_copy(Change *c, const Reservation *r)
         c->nodes = reservation_nodes(r);
         c->base = r->base;
         c->with_start = r->with_start;
+        c->below_unit = r->target->below_unit;
         int k = string_copy(ledger_tenant_key(r->target), &c->tenant);
         if (k >= 0)
                 k = string_copy(r->target->unit, &c->unit);

@@ -27,7 +27,7 @@ static Reservation *sample(uint32_t id)
         r->target->uid = 1000;
         r->target->unit_uid = UID_NONE;
         r->requester = 1001;
-        r->target->nobody = true;
+        r->target->nobody = r->target->below_unit = true;
         r->priority = -7;
         r->exclusive = r->scope = r->with_start = true;
         r->rule_file = strdup("/etc/cdm/policy.d/10-a:b.conf");
@@ -59,7 +59,7 @@ START_TEST(text_round_trip)
         ck_assert_str_eq(back->rule_file, r->rule_file);
         ck_assert_int_eq(back->priority, -7);
         ck_assert_uint_eq(back->requester, 1001);
-        ck_assert(back->target->nobody);
+        ck_assert(back->target->nobody && back->target->below_unit);
         ck_assert(back->exclusive && back->scope && back->with_start && !back->capped);
         ck_assert_uint_eq(back->expires_usec, TIMESPAN_INFINITY);
         ck_assert_uint_eq(back->target->unit_uid, UID_NONE);

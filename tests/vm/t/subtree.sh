@@ -247,6 +247,24 @@ check "root is not moved either" bash -c "echo \$\$ >$top$scope/job_3/step_0/slu
 is "root is still in the job" "$output" "0::$scope/job_3/step_0/slurm"
 is "the unit is narrow after that" "$(mems '') $(told)" "0-1 0-1"
 
+# Subtree= goes away while a job has a grant.
+check "a job has a reservation" cdmctl request hbm 64M --cgroup $scope/job_4 --nodes 2
+other=$output
+cp /etc/cdm/cdmd.conf /root/cdmd.conf
+echo '[Fence]' >/etc/cdm/cdmd.conf
+check "a reload without Subtree=" cdmctl reload
+is "the job keeps its node, and the others have none" "$(mems /job_4/step_0) $(mems /job_3/step_0)" "0-2 0-1"
+check "a restart without Subtree=" systemctl restart cdmd
+check "the job keeps its node" wait_for 10 has /job_4/step_0 0-2
+is "the others have none" "$(mems /job_3/step_0) $(told)" "0-1 0-2"
+step job_5 step_0
+check "nor have new ones" wait_for 10 has /job_5/step_0 0-1
+check_status 3 "they cannot have a reservation" cdmctl request hbm 64M --cgroup $scope/job_5
+check "it is released" cdmctl release "$other"
+is "the unit is narrow without Subtree=" "$(mems '') $(mems /job_4/step_0) $(told)" "0-1 0-1 0-1"
+cp /root/cdmd.conf /etc/cdm/cdmd.conf
+check "a reload with Subtree=" cdmctl reload
+
 chown alice: $top$scope/job_9/cpuset.mems
 check_status 1 "a unit with a child that a user could open is not opened" cdmctl request hbm 64M --cgroup $scope/job_4
 like "as is told" "$output" "may write its cpuset.mems"
