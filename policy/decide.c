@@ -490,11 +490,14 @@ bool decide_is_over_quota(const Snapshot *s, const Request *request)
 
 Strength decide_strength(const Snapshot *s, const Reservation *r)
 {
+        NodeSet nodes = reservation_nodes(r);
+
         /* The whole size is in exact buffers, whose pages are locked on the nodes, independent of any
          * limit. */
         if (r->size_bytes > 0 && r->exact_bytes >= r->size_bytes)
                 return STRENGTH_EXACT;
-        if (s->config->mode != FENCE_MODE_ENFORCE)
+        /* A node that has left its pool is open to everybody. */
+        if (s->config->mode != FENCE_MODE_ENFORCE || nodeset_intersects(&nodes, &s->pools->ordinary))
                 return STRENGTH_ADVISORY;
         if (r->capped)
                 return STRENGTH_CAPPED;

@@ -92,6 +92,14 @@ static NodeSet base_of(const Change *c)
         return nodeset_is_empty(&base) ? ordinary : base;
 }
 
+/* The nodes that are open to the tenant besides. A reserved node that has left its pool is an ordinary one. */
+static NodeSet wanted_of(const Change *c, const NodeSet *base)
+{
+        NodeSet open = ledger_tenant_nodes(c->book->ledger, c->tenant);
+
+        return nodeset_subtract(&open, base);
+}
+
 static bool plan_has(const Plan *p, StepKind kind)
 {
         for (size_t i = 0; i < p->n_steps; i++)
@@ -172,10 +180,9 @@ static uint64_t room_bytes(const Change *c, const TenantReading *now)
 static int plan_unborn(const Change *c, const TenantReading *now, Plan *ret)
 {
         Book *book = c->book;
-        PlanInput in = { .base = base_of(c),
-                         .wanted = ledger_tenant_nodes(book->ledger, c->tenant),
-                         .has_property = true,
-                         .unborn = true };
+        PlanInput in = { .base = base_of(c), .has_property = true, .unborn = true };
+
+        in.wanted = wanted_of(c, &in.base);
 
         *ret = (Plan){ .n_steps = 0 };
         if (book->config->mode != FENCE_MODE_ENFORCE)
@@ -188,12 +195,12 @@ static int plan_unborn(const Change *c, const TenantReading *now, Plan *ret)
 static int make_plan(const Change *c, const TenantReading *now, Plan *ret)
 {
         Book *book = c->book;
-        NodeSet open = ledger_tenant_nodes(book->ledger, c->tenant);
+        NodeSet base = base_of(c), open = wanted_of(c, &base);
         NodeSet kept = nodeset_intersect(&c->terms.leaving, &open);
         PlanExcess excess[SHARES_MAX];
         PlanInput in = {
                 .current = now->mems,
-                .base = base_of(c),
+                .base = base,
                 .wanted = open,
                 .leaving = c->terms.leaving,
                 .excess = excess,
@@ -247,7 +254,8 @@ static void change_on_read(const TenantReading *now, void *userdata)
         if (k < 0) {
                 finish_now(c, k,
                            unborn && k == -EPERM ? "a slice that the unit is in does not allow those nodes"
-                                                 : "the control group is not there any more");
+                           : k == -ENOENT || k == -ESTALE ? "the control group is not there any more"
+                                                          : NULL);
                 return;
         }
         if (p.n_steps == 0) {

@@ -16,9 +16,10 @@
 #include "tests/bus/world.h"
 #include "tests/unit/check-main.h"
 
-#define NODE   "/sys/devices/system/node/"
-#define POOL   "/etc/cdm/pools.d/cdm.conf"
-#define RECORD CDM_LASTING_DIR "/pools"
+#define NODE    "/sys/devices/system/node/"
+#define POOL    "/etc/cdm/pools.d/cdm.conf"
+#define RECORD  CDM_LASTING_DIR "/pools"
+#define DB_MEMS "/sys/fs/cgroup/system.slice/db.service/cpuset.mems"
 
 static World w;
 
@@ -152,6 +153,30 @@ START_TEST(a_damaged_record_is_written_anew)
         expect_warning("was in pool", false);
         restart();
         ck_assert_str_eq(world_get(&w, RECORD), "cdm 2-3");
+}
+END_TEST
+
+/* Everybody may use it, and its reservation is as good as it was. */
+START_TEST(a_reserved_node_leaves_its_pool)
+{
+        uint32_t id;
+
+        world_granted(world_request(w.client, "cdm", GIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                                    CDM_OPTION_NODES, "s", "3"));
+        ck_assert_str_eq(world_reservation(&w, id, "Strength"), "exclusive");
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1,3");
+        world_put(&w, POOL, "[Pool]\nNodes=2\n");
+        reload();
+        ck_assert_str_eq(world_reservation(&w, id, "Strength"), "advisory");
+        world_kill_cdmd(&w, SIGTERM);
+        world_put(&w, DB_MEMS ".effective", "0-1\n");
+        world_put(&w, DB_MEMS, "0-1\n");
+        world_start_cdmd(&w);
+        world_wait_file(&w, DB_MEMS, "0-1,3");
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+        ck_assert_int_eq(world_release(w.client, id), 0);
+        world_wait_event(&w, "released", id);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1,3");
 }
 END_TEST
 
@@ -321,6 +346,7 @@ int main(void)
         tcase_add_checked_fixture(t, start, stop);
         tcase_add_test(t, a_node_that_left_its_pool_is_told_over_restarts);
         tcase_add_test(t, a_damaged_record_is_written_anew);
+        tcase_add_test(t, a_reserved_node_leaves_its_pool);
         tcase_add_test(t, what_pools_and_nodes_say_of_each_other_is_told);
         tcase_add_test(t, warnings_have_an_end);
         tcase_add_test(t, each_warning_has_its_name_and_weight);

@@ -713,6 +713,10 @@ START_TEST(strength)
         ck_assert_int_eq(decide_strength(&w.s, r), STRENGTH_CAPPED);
         w.config->mode = FENCE_MODE_OBSERVE;
         ck_assert_int_eq(decide_strength(&w.s, r), STRENGTH_ADVISORY);
+        w.config->mode = FENCE_MODE_ENFORCE;
+        nodeset_remove(&w.pools->cdm, 2);
+        nodeset_add(&w.pools->ordinary, 2);
+        ck_assert_int_eq(decide_strength(&w.s, r), STRENGTH_ADVISORY);
         world_done(&w);
 }
 END_TEST
