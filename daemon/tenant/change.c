@@ -238,6 +238,18 @@ static void finish_now(Change *c, int error, const char *message)
         c->done(&result, false, c->userdata);
 }
 
+/* True if the unit is about to start: there is nothing to write yet, and systemd will apply the property. The
+ * cgroup may still be that of its last run, or one that is left of that, perhaps without a cpuset controller. */
+static bool change_is_unborn(const Change *c, const TenantReading *now)
+{
+        if (!c->unit || !c->with_start)
+                return false;
+        if (now->error == -ENOENT)
+                return c->cgroup_id == 0 || c->terms.starting;
+        return now->error >= 0 && !now->populated && (c->terms.starting || nodeset_is_empty(&now->mems)) &&
+               nodeset_is_empty(&c->terms.leaving);
+}
+
 static void change_on_read(const TenantReading *now, void *userdata)
 {
         Change *c = userdata;
@@ -245,7 +257,7 @@ static void change_on_read(const TenantReading *now, void *userdata)
         Plan p;
 
         c->read = tenant_read_free(c->read);
-        bool unborn = now->error == -ENOENT && c->unit && c->with_start && c->cgroup_id == 0;
+        bool unborn = change_is_unborn(c, now);
         int k = now->error;
         if (unborn)
                 k = plan_unborn(c, now, &p);

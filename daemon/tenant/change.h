@@ -16,6 +16,7 @@ typedef struct Foreign Foreign;
 typedef struct ChangeTerms {
         bool migrate;    /* also move the tenant's pages to the nodes, up to the bytes reserved there */
         bool usable;     /* fail if a process of the tenant could not use the opened nodes */
+        bool starting;   /* the unit has no cgroup yet, or perhaps still that of its last run */
         NodeSet leaving; /* nodes given up: drained and measured. From a node that another reservation
                           * keeps open, only the excess is drained: the bytes above what the tenant still
                           * holds there. */

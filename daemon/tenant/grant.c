@@ -262,7 +262,7 @@ static void grant_on_changed(const ApplyResult *result, bool changed, void *user
 
 static void open_nodes(Grant *g)
 {
-        ChangeTerms terms = { .migrate = g->migrate, .usable = true };
+        ChangeTerms terms = { .migrate = g->migrate, .usable = true, .starting = g->entry->r->with_start };
 
         int r = change_start(g->set->context.changes, g->entry->r, &terms, grant_on_changed, g, &g->change);
         if (r < 0)

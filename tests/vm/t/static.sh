@@ -53,6 +53,18 @@ id=$(site_list '.[0].id')
 systemctl restart boot-a
 like "so it is after a restart" "$(born boot-a)" '[23]'
 is "with the same reservation" "$(site_list '[.[].id] | join(" ")')" "$id"
+check "it is released while the unit runs" cdmctl release "$id"
+systemctl restart boot-a
+like "a restart reserves again" "$(born boot-a)" '[23]'
+unit late
+systemctl daemon-reload
+systemctl start late
+site_rule 27-late 'Pool=hbm' 'Unit=late.service' -- 'Static=64M'
+check "a rule comes for a unit that runs" cdmctl reload
+systemctl restart late
+like "a restart reserves for it" "$(born late)" '[23]'
+is "no grant has failed" "$(journalctl --unit cdmd --output=cat | grep "for late.service was not granted")" ""
+systemctl stop late
 systemctl daemon-reload
 like "the drop-in survives a daemon-reload" "$(systemctl cat boot-a)" 'Wants=cdmd-static@'
 systemctl stop boot-a
@@ -276,7 +288,7 @@ systemctl stop boot-b
 systemctl unmask --runtime --quiet cdmd
 systemctl start cdmd
 
-rm /etc/cdm/policy.d/{15-alice,25-static,26-strict}.conf
+rm /etc/cdm/policy.d/{15-alice,25-static,26-strict,27-late}.conf
 check "without the rules" cdmctl reload
 is "no drop-in is left" "$(find /run/systemd -name '30-cdmd-static.conf')" ""
 systemctl start boot-a
