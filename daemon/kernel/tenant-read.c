@@ -83,12 +83,13 @@ static int tenant_read_run(Job *job, void *userdata)
         TenantRead *t = userdata;
 
         int fd = cgroup_open(t->cgroup, &t->reading.id);
-        if (fd == -ENOENT && t->wanted_id == 0)
+        int r = fd;
+        if (fd >= 0) {
+                r = t->wanted_id && t->reading.id != t->wanted_id ? -ESTALE : tenant_read_open_cgroup(t, fd);
+                close(fd);
+        }
+        if (r == -ENOENT || (r >= 0 && !t->reading.populated))
                 tenant_read_above(t);
-        if (fd < 0)
-                return fd;
-        int r = t->wanted_id && t->reading.id != t->wanted_id ? -ESTALE : tenant_read_open_cgroup(t, fd);
-        close(fd);
         return r;
 }
 

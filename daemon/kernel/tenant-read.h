@@ -14,8 +14,8 @@ typedef struct TenantReading {
         int error;      /* -ENOENT: there is no such cgroup; -ESTALE: another cgroup has the name now */
         uint64_t id;    /* of the cgroup that has the name now; 0: none */
         bool populated; /* the cgroup or a descendant has a process */
-        NodeSet above;  /* with -ENOENT: the nodes that the nearest ancestor allows; empty: unknown */
-        NodeSet mems;   /* cpuset.mems; empty: inherited, or no cpuset controller */
+        NodeSet above; /* with -ENOENT, or not populated: what the nearest ancestor allows; empty: unknown */
+        NodeSet mems;  /* cpuset.mems; empty: inherited, or no cpuset controller */
         NumaBytes *bytes;
         size_t n_bytes;
 } TenantReading;

@@ -323,8 +323,8 @@ int change_start(const ChangeContext *context, const Reservation *r, const Chang
                 c->base = ledger_base_of_tenant(c->book->ledger, c->tenant);
         NodeSet nodes = nodeset_union(&c->nodes, &terms->leaving);
         if (c->cgroup)
-                k = tenant_read_start(c->book->core->worker, c->cgroup, c->cgroup_id, &nodes, change_on_read,
-                                      c, &c->read);
+                k = tenant_read_start(c->book->core->worker, c->cgroup, c->terms.starting ? 0 : c->cgroup_id,
+                                      &nodes, change_on_read, c, &c->read);
         else
                 k = finish_early(c, -ENOENT, "the control group is not there any more");
         if (k < 0)

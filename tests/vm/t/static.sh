@@ -258,6 +258,11 @@ systemd-run --quiet --collect --unit=keep --slice=narrow.slice sleep infinity
 systemctl start set-slice
 is "in a slice without those nodes it starts fenced" "$(born set-slice)" 0-1
 check "and says why" wait_for 20 is_told set-slice 'a slice that the unit is in'
+refusals=$(journalctl --unit cdmd --output=cat | grep -c "for set-slice.service was not granted")
+systemctl set-property --runtime set-slice CPUWeight=101 # makes a control group
+systemctl start set-slice
+is "and so where its control group is there before" "$(born set-slice) $(journalctl --unit cdmd --output=cat |
+        grep -c "for set-slice.service was not granted")" "0-1 $((refusals + 1))"
 systemctl stop keep
 check "with nothing left" wait_for 60 site_gone
 rm -r /run/systemd/system/{narrow.slice,narrow.slice.d,by-timer.timer,by-socket.socket,set-*.service} /var/born-root
