@@ -8,8 +8,6 @@
 
 #include "client/cdmctl.h"
 
-#define PROGRESS_USEC UINT64_C(250000)
-
 typedef struct Progress {
         uint64_t begin_usec; /* CLOCK_MONOTONIC, when the first line was shown */
         uint64_t begin_bytes;

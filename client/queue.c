@@ -115,7 +115,7 @@ static int queue_pause(sd_bus *bus, int signals, uint64_t due_usec)
         return signals >= 0 && read(signals, &si, sizeof(si)) == sizeof(si) ? (int)si.ssi_signo : 0;
 }
 
-static int wait_ended(sd_bus *bus, QueueWait *w, int signals, uint64_t due_usec)
+static int queue_wait_ended(sd_bus *bus, QueueWait *w, int signals, uint64_t due_usec)
 {
         bool queued = true;
 
@@ -168,7 +168,7 @@ int queue_wait(sd_bus *bus, QueueWait *w, const char *path, uint64_t usec)
         if (__builtin_add_overflow(now + LATE_USEC, usec, &due_usec))
                 due_usec = UINT64_MAX;
         int signals = open_signals();
-        status = wait_ended(bus, w, signals, due_usec);
+        status = queue_wait_ended(bus, w, signals, due_usec);
         if (signals >= 0)
                 close(signals);
         return status;

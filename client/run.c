@@ -103,7 +103,7 @@ static int exit_status_of(int status)
 }
 
 /* Returns the command's exit status. */
-static int wait_child(pid_t child, int fd)
+static int run_wait_child(pid_t child, int fd)
 {
         struct signalfd_siginfo si;
         int status;
@@ -169,7 +169,7 @@ static int run_command(const Args *args, const ReservationInfo *info, const sigs
         if (child == 0)
                 child_exec(args, info, original, parent);
         status = child < 0 ? fail(CDM_EXIT_RUN_FAILED, "cannot start a process: %s", strerror(errno))
-                           : wait_child(child, fd);
+                           : run_wait_child(child, fd);
         close(fd);
         return status;
 }

@@ -37,7 +37,7 @@ static void print_lines(const char *prefix, const char *text)
         }
 }
 
-static _printf_(1, 0) void complain(const char *format, va_list ap)
+static _printf_(1, 0) void tell_complain(const char *format, va_list ap)
 {
         _cleanup_free_ char *text = NULL;
         char prefix[64];
@@ -53,7 +53,7 @@ int fail(int status, const char *format, ...)
         va_list ap;
 
         va_start(ap, format);
-        complain(format, ap);
+        tell_complain(format, ap);
         va_end(ap);
         return status;
 }
@@ -63,7 +63,7 @@ void note(const char *format, ...)
         va_list ap;
 
         va_start(ap, format);
-        complain(format, ap);
+        tell_complain(format, ap);
         va_end(ap);
 }
 
@@ -72,7 +72,7 @@ int usage_error(const char *format, ...)
         va_list ap;
 
         va_start(ap, format);
-        complain(format, ap);
+        tell_complain(format, ap);
         va_end(ap);
         fprintf(stderr, "Try 'cdmctl %s%s--help'.\n", tell_verb ? tell_verb : "", tell_verb ? " " : "");
         return CDM_EXIT_USAGE;

@@ -3,7 +3,6 @@
 
 #include <signal.h>
 
-#include "client/progress.h"
 #include "policy/macro.h"
 
 bool signal_is_ignored(int n)
@@ -26,7 +25,7 @@ static int wait_on_timer(sd_event_source *s, uint64_t usec _unused_, void *userd
         BusWait *w = userdata;
 
         w->progress(w->userdata);
-        (void)sd_event_source_set_time_relative(s, PROGRESS_USEC);
+        (void)sd_event_source_set_time_relative(s, WAIT_PROGRESS_USEC);
         return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
@@ -49,7 +48,7 @@ int wait_begin(BusWait *w, sd_bus *bus, wait_progress_t progress, void *userdata
         if (r >= 0)
                 r = sd_bus_attach_event(bus, w->event, SD_EVENT_PRIORITY_NORMAL);
         if (r >= 0 && progress)
-                r = sd_event_add_time_relative(w->event, NULL, CLOCK_MONOTONIC, PROGRESS_USEC, 0,
+                r = sd_event_add_time_relative(w->event, NULL, CLOCK_MONOTONIC, WAIT_PROGRESS_USEC, 0,
                                                wait_on_timer, w);
         for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(signals); i++) {
                 if (signal_is_ignored(signals[i]))

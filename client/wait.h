@@ -10,6 +10,7 @@
 #include <systemd/sd-event.h>
 #include <time.h>
 
+#define WAIT_PROGRESS_USEC UINT64_C(250000)
 typedef void (*wait_progress_t)(void *userdata);
 
 typedef struct BusWait {
@@ -21,7 +22,7 @@ typedef struct BusWait {
 } BusWait;
 
 /* Attaches the bus to a new event loop, which SIGINT, SIGTERM and SIGHUP end. They stay blocked afterwards.
- * progress: called every PROGRESS_USEC; NULL: never. The caller calls wait_end(), also after a failure. */
+ * progress: called every WAIT_PROGRESS_USEC; NULL: never. The caller calls wait_end(), also after a failure. */
 int wait_begin(BusWait *w, sd_bus *bus, wait_progress_t progress, void *userdata);
 /* Runs the loop until wait_stop() or a signal. Returns 0, EXIT_FAILURE if the connection to the bus was lost
  * (only after sd_bus_set_exit_on_disconnect()), or -errno. */
@@ -35,4 +36,5 @@ void wait_die(const BusWait *w);
  * the kernel queues an ignored signal that is blocked. */
 bool signal_is_ignored(int n);
 
+/* What the clock shows, in microseconds. */
 uint64_t clock_usec(clockid_t clock);

@@ -38,9 +38,10 @@ int ledger_foreach_tenant_of_node(const Ledger *l, int node,
 Reservation *ledger_first_of_tenant(const Ledger *l, const char *tenant);
 /* Reservation.base of the tenant. Empty: none of its reservations has been granted. */
 NodeSet ledger_base_of_tenant(const Ledger *l, const char *tenant);
-/* Like ledger_foreach_tenant_of_node() in portions of at most max tenants. 1: there are more; 0: that was the last portion; or what fn
- * returned (< 0). all false: only tenants without an observation on that node. The ledger may change between
- * portions; tenants added meanwhile may be left out. Each node has one such walk at a time. */
+/* Like ledger_foreach_tenant_of_node(), in portions of at most max tenants. 1: there are more; 0: that was the
+ * last portion; or what fn returned (< 0). all false: only tenants without an observation on that node. The
+ * ledger may change between portions; tenants added meanwhile may be left out. Each node has one such walk at
+ * a time. */
 void ledger_walk_begin(Ledger *l, int node);
 int ledger_walk_tenants_of_node(Ledger *l, int node, bool all, size_t max,
                                 int (*fn)(const char *tenant, uint64_t bytes, void *userdata),

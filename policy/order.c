@@ -25,7 +25,7 @@ static uint32_t order_heap(const OrderNode *n)
 static OrderNode *order_summed(const Order *o, OrderNode *n)
 {
         if (o->sum)
-                o->sum(n);
+                o->sum(n, o->userdata);
         return n;
 }
 

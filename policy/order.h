@@ -18,12 +18,13 @@ struct OrderNode {
 
 /* Computes what the data of a node says about the subtree of the node. The subtrees left and right are
  * complete. */
-typedef void (*order_sum_t)(OrderNode *n);
+typedef void (*order_sum_t)(OrderNode *n, void *userdata);
 
 /* All zero: an empty set without sums. */
 typedef struct Order {
         OrderNode *root;
         order_sum_t sum; /* called for each node whose subtree has changed, children first; or NULL */
+        void *userdata;  /* for sum */
 } Order;
 
 /* O(log n). The key of a node must not change while the node is in the set. */

@@ -15,13 +15,11 @@ typedef struct Waiting Waiting;
 struct Waiting {
         OrderNode place; /* by the priority and id of the request; the first of the queue comes last */
         const Request *request;
-        uint32_t id;
         NodeSet claims;
         /* of the whole subtree */
         NodeSet below;
         size_t n;
-        size_t *n_visited; /* of the queue */
-        UT_hash_handle hh; /* by id */
+        UT_hash_handle hh; /* by place.id */
 };
 
 struct Queue {
@@ -35,12 +33,13 @@ static Waiting *queue_at(const OrderNode *n)
         return n ? n->data : NULL;
 }
 
-static void queue_sum(OrderNode *n)
+static void queue_sum(OrderNode *n, void *userdata)
 {
         const Waiting *children[] = { queue_at(n->left), queue_at(n->right) };
         Waiting *w = queue_at(n);
+        size_t *n_visited = userdata;
 
-        ++*w->n_visited;
+        ++*n_visited;
         w->n = 1;
         w->below = w->claims;
         for (size_t i = 0; i < ARRAY_SIZE(children); i++)
@@ -59,7 +58,7 @@ int queue_new(Queue **ret)
         q->n_visited = calloc(1, sizeof(*q->n_visited));
         if (!q->n_visited)
                 return -ENOMEM;
-        q->order.sum = queue_sum;
+        q->order = (Order){ .sum = queue_sum, .userdata = q->n_visited };
         *ret = TAKE_PTR(q);
         return 0;
 }
@@ -84,7 +83,7 @@ static bool queue_is_before(const Waiting *w, int32_t priority, uint32_t id)
 {
         if (w->place.priority != priority)
                 return w->place.priority > priority;
-        return id == 0 || w->id < id;
+        return id == 0 || w->place.id < id;
 }
 
 static Waiting *queue_waiting(const Queue *q, uint32_t id)
@@ -105,11 +104,9 @@ int queue_add(Queue *q, const Request *request, const NodeSet *claims)
         if (!w)
                 return -ENOMEM;
         w->request = request;
-        w->id = request->id;
         w->claims = *claims;
-        w->n_visited = q->n_visited;
-        w->place = (OrderNode){ .priority = request->priority, .id = w->id, .data = w };
-        HASH_ADD(hh, q->by_id, id, sizeof(w->id), w);
+        w->place = (OrderNode){ .priority = request->priority, .id = request->id, .data = w };
+        HASH_ADD(hh, q->by_id, place.id, sizeof(w->place.id), w);
         if (!w->hh.tbl) {
                 free(w);
                 return -ENOMEM;
@@ -177,7 +174,7 @@ const Request *queue_next(const Queue *q, int32_t priority, uint32_t id)
                 const Waiting *w = queue_at(t);
 
                 ++*q->n_visited;
-                if (id != 0 && (w->id == id || queue_is_before(w, priority, id)))
+                if (id != 0 && (w->place.id == id || queue_is_before(w, priority, id)))
                         t = t->left;
                 else {
                         next = w->request;
